@@ -1,0 +1,138 @@
+"""Where the parts are put together: the WSGI application, its commands, effects and periodic work. No rules here."""
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from flask import Flask
+
+from core import effects, jobs, logs
+from core.config import Settings, settings
+from core.db import database
+from core.jobs import Hinted, Periodic
+from loyalty.commands import ledger
+from shops.commands import api_key, shop
+from tiers import perks
+from web import api, edge, health, home
+from webhooks import drain
+from webhooks.door import PATH, Door
+from webhooks.inbox import Inbox
+from webhooks.register import Register
+
+# Work that starts on a hint. The sweep looks for what was missed.
+HINTED: tuple[Hinted, ...] = (drain.HINT, effects.HINT)
+
+# The one list of periodic work. Seconds between two starts.
+PERIODIC: tuple[Periodic, ...] = (
+    Periodic("review lapsed tiers", 60, "tiers.jobs.review_lapsed"),
+    Periodic("release waiting points", 60, "webhooks.jobs.release_points"),
+    Periodic("claim guest orders", 600, "webhooks.jobs.claim_guest_orders"),
+    Periodic("prune the inbox", 3600, "webhooks.jobs.prune"),
+    Periodic("prune exports", 86400, "loyalty.jobs.prune_exports"),
+    Periodic("prune idempotency keys", 3600, "web.jobs.prune_idempotency_keys"),
+)
+
+QUEUES = (*(hinted.queue for hinted in HINTED), "periodic")
+
+
+def wire_effects() -> None:
+    """Which effects follow which events."""
+    effects.wire("shopify.tier_tag", perks.tag_customer, after=("tier.changed",))
+    database().after_commit[:] = [effects.hint_after_commit]
+
+
+def create_app(config: Settings | None = None) -> Flask:
+    """The Flask application: pages, API, health and commands. The door stands before it, in `application`."""
+    config = config or settings()
+    logs.configure(config.log_level)
+    wire_effects()
+    app = Flask(__name__)
+    app.secret_key = config.secret_key.get_secret_value()
+    for face in (edge, health, api, home):
+        face.register(app)
+    for command in (ledger, shop, api_key, worker, clock):
+        app.cli.add_command(command)
+    return app
+
+
+def create_door(config: Settings | None = None) -> Door:
+    """The webhook door with its own connection to the database."""
+    config = config or settings()
+    inbox = Inbox(config.database_url, stored=functools.partial(jobs.hints.send, drain.HINT))
+    return Door(inbox, Register(database()), config.webhook_secrets, config.webhook_body_limit)
+
+
+class Application:
+    """The WSGI callable: deliveries go to the door, everything else to Flask."""
+
+    def __init__(self) -> None:
+        self._flask = create_app()
+        self._door = create_door()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == PATH:
+            return self._door(environ, start_response)
+        return self._flask(environ, start_response)
+
+
+@click.command()
+@click.argument("queue", required=False, type=click.Choice(QUEUES))
+def worker(queue: str | None) -> None:
+    """Work a QUEUE; without one, run a worker for each queue and restart any that dies."""
+    if queue:
+        jobs.work(queue)
+    else:
+        _supervise({name: [sys.executable, "-m", "flask", "--app", "app", "worker", name] for name in QUEUES})
+
+
+def _supervise(commands: dict[str, list[str]]) -> None:
+    stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(wanted, stop)
+    children = {name: subprocess.Popen(command) for name, command in commands.items()}
+    while not stopping:
+        time.sleep(0.5)
+        for name, child in children.items():
+            if child.poll() is not None and not stopping:
+                children[name] = subprocess.Popen(commands[name])
+    for child in children.values():
+        child.terminate()
+    for child in children.values():
+        child.wait()
+
+
+@click.command()
+def clock() -> None:
+    """Start periodic work when it is due, and sweep up what no hint announced."""
+    while True:
+        try:
+            jobs.sweep(HINTED)
+            jobs.start_due(PERIODIC)
+        except Exception:
+            # A database that is away for a while must not end the clock.
+            logs.logger(__name__).exception("the clock missed a tick")
+        time.sleep(settings().scheduler_tick)
+
+
+def __getattr__(name: str) -> Any:
+    """`application` is made when a server asks for it, so that the command line starts without a door."""
+    if name == "application":
+        return _application()
+    raise AttributeError(name)
+
+
+@functools.cache
+def _application() -> Application:
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    return Application()

@@ -1,0 +1,92 @@
+"""Settings: everything that differs between two places Rapport runs, read once from the environment.
+
+The names are listed with their meaning in `.env.example`. In production a missing or default secret stops the start.
+"""
+
+import functools
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEVELOPMENT_PREFIX = "development-"
+
+
+class Settings(BaseSettings):
+    """One field per environment variable. Durations are seconds, sizes are bytes."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    rapport_env: Literal["development", "production"] = "development"
+    rapport_state: Path = Path(".rapport")
+    app_url: str = "http://127.0.0.1:5000"
+    log_level: str = "INFO"
+
+    database_url: str = "postgresql://postgres@127.0.0.1:5432/rapport"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+
+    secret_key: SecretStr = SecretStr("development-secret-key")
+    # Newest first: the first encrypts, all decrypt. Fernet keys (32 url-safe base64 bytes).
+    encryption_keys: SecretStr = SecretStr("ZGV2ZWxvcG1lbnQtb25seS1lbmNyeXB0aW9uLWtleSE=")
+
+    shopify_api_key: str = "development-api-key"
+    shopify_api_secret: SecretStr = SecretStr("development-api-secret")
+    shopify_api_secret_old: SecretStr = SecretStr("")
+    shopify_api_version: str = "2026-10"
+    # Where a shop's own host answers; the sandbox gives every shop a path on its loopback port.
+    shopify_store_url: str = "https://{shop}"
+
+    webhook_body_limit: int = 4 * 1024 * 1024
+    inbox_retention_days: int = 14
+
+    # The demo shop's domain: set by `make run`, it opens the live view on the home page. Never in production.
+    demo_shop: str = ""
+    sandbox_url: str = ""
+
+    scheduler_tick: float = Field(default=1.0, gt=0)
+
+    @property
+    def development(self) -> bool:
+        return self.rapport_env == "development"
+
+    @property
+    def webhook_secrets(self) -> tuple[bytes, ...]:
+        """The app's current and, during a rotation, previous secret. Shopify signs with either for a while."""
+        both = (self.shopify_api_secret.get_secret_value(), self.shopify_api_secret_old.get_secret_value())
+        return tuple(secret.encode() for secret in both if secret)
+
+    @model_validator(mode="after")
+    def refuse_development_secrets_in_production(self) -> Self:
+        if self.rapport_env != "production":
+            return self
+        for name in ("secret_key", "encryption_keys", "shopify_api_secret"):
+            value = getattr(self, name).get_secret_value()
+            if value == type(self).model_fields[name].default.get_secret_value() or len(value) < 16:
+                raise ValueError(f"{name.upper()} is missing or a development default; set a real one in production")
+        if self.secret_key.get_secret_value() == self.shopify_api_secret.get_secret_value():
+            raise ValueError("SECRET_KEY must differ from SHOPIFY_API_SECRET: a signed cookie could pass as a webhook")
+        if self.shopify_api_key.startswith(DEVELOPMENT_PREFIX):
+            raise ValueError("SHOPIFY_API_KEY is missing; set the app's client id in production")
+        if self.demo_shop or self.sandbox_url:
+            raise ValueError("DEMO_SHOP and SANDBOX_URL are for development only")
+        return self
+
+
+class SettingsError(SystemExit):
+    """The environment is incomplete; the message names each variable and what is wrong with it."""
+
+
+def load(**overrides: object) -> Settings:
+    """Read the environment (and `.env`). Raises SettingsError with one line per fault, never echoing a value."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        faults = [f"  {'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}" for e in error.errors()]
+        raise SettingsError("Rapport can't start:\n" + "\n".join(faults)) from None
+
+
+@functools.cache
+def settings() -> Settings:
+    """The process's settings, read at first use."""
+    return load()

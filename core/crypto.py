@@ -1,0 +1,63 @@
+"""Encryption of tokens at rest, keyed hashes of personal data, and random secrets."""
+
+import functools
+import hashlib
+import hmac
+import secrets
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from core.config import settings
+from core.errors import RapportError
+
+
+class UndecipherableSecret(RapportError):
+    """A stored secret was encrypted under a key that is no longer in ENCRYPTION_KEYS."""
+
+    code = "undecipherable_secret"
+
+
+@functools.cache
+def _fernets(keys: str) -> MultiFernet:
+    return MultiFernet([Fernet(key.strip()) for key in keys.split(",") if key.strip()])
+
+
+def _keys() -> MultiFernet:
+    return _fernets(settings().encryption_keys.get_secret_value())
+
+
+def encrypt(secret: str) -> bytes:
+    """Encrypt under the newest key."""
+    return _keys().encrypt(secret.encode())
+
+
+def decrypt(sealed: bytes) -> str:
+    """Decrypt under any key still listed. Raises UndecipherableSecret."""
+    try:
+        return _keys().decrypt(sealed).decode()
+    except InvalidToken:
+        raise UndecipherableSecret("a stored secret can't be read with the keys in ENCRYPTION_KEYS") from None
+
+
+def rotate(sealed: bytes) -> bytes:
+    """The same secret under the newest key. Raises UndecipherableSecret."""
+    try:
+        return _keys().rotate(sealed)
+    except InvalidToken:
+        raise UndecipherableSecret("a stored secret can't be read with the keys in ENCRYPTION_KEYS") from None
+
+
+def blind_index(value: str) -> str:
+    """A keyed hash that lets us recognise a person we erased without keeping who it was."""
+    key = settings().secret_key.get_secret_value().encode()
+    return hmac.new(key, b"blind-index:" + value.encode(), hashlib.sha256).hexdigest()
+
+
+def digest(secret: str) -> str:
+    """SHA-256 of a high-entropy secret (API keys), for look-up without storing it."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def random_secret() -> str:
+    """256 random bits, URL-safe."""
+    return secrets.token_urlsafe(32)

@@ -1,0 +1,158 @@
+"""Background work on RQ. Postgres is the truth: a hint only says "look now", and a lost hint costs a second.
+
+A hint is one `SET … NX` in Redis; only the first since the last job began enqueues a job, so ten thousand deliveries
+make one job, never ten thousand. When Redis is down, slow or empty, the sweep finds the pending rows and hints again.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import redis
+import sqlalchemy as sa
+from rq import Queue, SimpleWorker
+from rq.timeouts import TimerDeathPenalty
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core import clock, logs, metrics
+from core.config import settings
+from core.db import TIMESTAMP, Base, Database, database
+
+HINT_LIVES = 5  # seconds; bounds the wait after a job was enqueued but lost
+JOB_TIMEOUT = 600
+REDIS_TIMEOUT = 0.2
+BREAKER_REST = 1.0
+
+log = logs.logger(__name__)
+
+
+class Hinted(NamedTuple):
+    """Work that hints start: its queue, the job's dotted path, and a query that is true when rows wait for it."""
+
+    queue: str
+    job: str
+    waiting: Callable[[Database], bool]
+
+
+class Periodic(NamedTuple):
+    """Work the clock starts every so many seconds, on whichever machine gets to it first."""
+
+    name: str
+    every: float
+    job: str
+
+
+class PeriodicRun(Base):
+    """When each periodic job is next due. One row a job, the row lock lets one clock of many start it."""
+
+    __tablename__ = "periodic_runs"
+
+    name: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    next_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    last_started_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+
+
+@functools.cache
+def connection() -> redis.Redis:
+    """Redis for hints: it gives up fast, for a request waits behind it."""
+    return redis.Redis.from_url(
+        settings().redis_url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
+    )
+
+
+class Hints:
+    """Sends hints, and leaves Redis alone for a second after it failed."""
+
+    def __init__(self) -> None:
+        self._rests_until = 0.0
+
+    def send(self, hinted: Hinted) -> bool:
+        """True when a job was enqueued. Redis failures are swallowed and counted."""
+        if time.monotonic() < self._rests_until:
+            return False
+        try:
+            if not connection().set(_mark(hinted), b"1", nx=True, ex=HINT_LIVES):
+                return False
+            enqueue(hinted.queue, hinted.job)
+            return True
+        except redis.RedisError as error:
+            self._rests_until = time.monotonic() + BREAKER_REST
+            metrics.REDIS_ERRORS.inc()
+            log.warning("redis did not take a hint", queue=hinted.queue, error=type(error).__name__)
+            return False
+
+
+hints = Hints()
+
+
+def _mark(hinted: Hinted) -> str:
+    return f"rapport:hinted:{hinted.queue}"
+
+
+def begin(queue: str) -> None:
+    """A hinted job's first act: from here on a new hint enqueues a new job, so nothing that comes later is missed."""
+    connection().delete(f"rapport:hinted:{queue}")
+
+
+def enqueue(queue: str, job: str, *args: Any) -> None:
+    """Put a job on a queue. Arguments are ids. Raises redis.RedisError."""
+    Queue(queue, connection=connection()).enqueue(job, *args, job_timeout=JOB_TIMEOUT, result_ttl=0, failure_ttl=3600)
+
+
+def sweep(hinted: tuple[Hinted, ...]) -> None:
+    """Hint for every kind of work that has rows waiting. The clock calls this every second."""
+    for work in hinted:
+        if work.waiting(database()):
+            hints.send(work)
+
+
+def start_due(periodic: tuple[Periodic, ...]) -> list[str]:
+    """Enqueue the periodic jobs that are due and return their names."""
+    started = []
+    for job in periodic:
+        if _take_turn(job):
+            try:
+                enqueue("periodic", job.job)
+                started.append(job.name)
+            except redis.RedisError as error:
+                log.warning("periodic job waits for its next turn", job=job.name, error=type(error).__name__)
+    return started
+
+
+def _take_turn(job: Periodic) -> bool:
+    now = clock.now()
+    with database().transaction() as session:
+        session.execute(
+            sa.text("INSERT INTO periodic_runs (name, next_at) VALUES (:name, :now) ON CONFLICT DO NOTHING"),
+            {"name": job.name, "now": now},
+        )
+        taken = session.scalar(
+            sa.update(PeriodicRun)
+            .where(PeriodicRun.name == job.name, PeriodicRun.next_at <= now)
+            .values(next_at=now + timedelta(seconds=job.every), last_started_at=now)
+            .returning(PeriodicRun.name)
+        )
+        return taken is not None
+
+
+class Worker(SimpleWorker):
+    """Works jobs in its own process: one drain job handles thousands of deliveries, so a fork for each buys nothing."""
+
+    death_penalty_class = TimerDeathPenalty
+    max_connection_wait_time = 2  # RQ's default waits up to a minute after Redis is back
+
+
+def work(queue: str) -> None:
+    """Work one queue until asked to stop. A Redis that dies or is emptied only makes the worker start over."""
+    while True:
+        try:
+            patient = redis.Redis.from_url(settings().redis_url)
+            worker = Worker([queue], connection=patient, worker_ttl=30, maintenance_interval=30)
+            worker.work(logging_level="WARNING")
+            if worker._shutdown_requested_date:
+                return
+        except redis.RedisError as error:
+            log.warning("worker lost redis", queue=queue, error=type(error).__name__)
+        time.sleep(1)

@@ -1,0 +1,1 @@
+"""Members, the versioned program, order settlement, and the points ledger."""

@@ -1,0 +1,87 @@
+"""Members as accounts: locked in one order, changed in memory, written back by the set."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core.db import rows_by, update_rows
+from loyalty.models import Member
+from loyalty.rules import Balance
+
+
+@dataclass(slots=True)
+class Account:
+    """A locked member: balance and tier as they change within the transaction.
+
+    `changed_at` lists the moments at which qualifying spend changed; `shrank` tells that some of it went away.
+    """
+
+    shop_id: int
+    member_id: int
+    last_order_at: datetime | None
+    tier_key: str
+    tier_since: datetime
+    tier_review_at: datetime | None
+    balance: Balance
+    opening: Balance
+    changed_at: list[datetime] = field(default_factory=list)
+    shrank: bool = False
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.shop_id, self.member_id
+
+    @property
+    def dirty(self) -> bool:
+        return bool(self.changed_at) or self.balance != self.opening
+
+
+def lock_accounts(session: Session, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Account]:
+    """Lock the members of these (shop, id), always in that order, so that no two transactions deadlock."""
+    rows = rows_by(
+        session,
+        "SELECT m.shop_id, m.id, m.last_order_at, m.tier_key, m.tier_since, m.tier_review_at, m.available, "
+        "m.pending, m.lifetime FROM members m JOIN {keys} AS k(shop_id, id) "
+        "ON m.shop_id = k.shop_id AND m.id = k.id ORDER BY m.shop_id, m.id FOR UPDATE OF m",
+        ("bigint", "bigint"),
+        sorted(keys),
+    )
+    return {(row[0], row[1]): _account(*row) for row in rows}
+
+
+def _account(
+    shop_id: int,
+    member_id: int,
+    last_order_at: datetime | None,
+    tier_key: str,
+    tier_since: datetime,
+    tier_review_at: datetime | None,
+    *balance: int,
+) -> Account:
+    opening = Balance(*balance)
+    return Account(shop_id, member_id, last_order_at, tier_key, tier_since, tier_review_at, opening, opening)
+
+
+_COLUMNS = ("available", "pending", "lifetime", "last_order_at", "tier_key", "tier_since", "tier_review_at")
+
+
+def write_accounts(session: Session, accounts: Iterable[Account]) -> None:
+    """Write back balances and tiers of locked accounts."""
+    table: Any = Member.__table__
+    rows = [
+        (
+            *account.key,
+            account.balance.available,
+            account.balance.pending,
+            account.balance.lifetime,
+            account.last_order_at,
+            account.tier_key,
+            account.tier_since,
+            account.tier_review_at,
+        )
+        for account in accounts
+    ]
+    update_rows(session, table, ("shop_id", "id"), _COLUMNS, rows)

@@ -1,0 +1,190 @@
+"""Members, orders as last known, the append-only ledger, and the program's versions."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db import JSONB, TIMESTAMP, Base
+
+BUCKETS = ("issued", "pending", "available", "redeemed", "expired", "adjusted")
+KINDS = ("earn", "release", "redeem", "reversal", "reimbursement", "expiry", "adjustment", "bonus", "referral")
+# Every way points may move. The database refuses all others.
+MOVES = (
+    ("issued", "pending"),
+    ("issued", "available"),
+    ("pending", "available"),
+    ("available", "pending"),
+    ("pending", "issued"),
+    ("available", "issued"),
+    ("available", "redeemed"),
+    ("redeemed", "available"),
+    ("available", "expired"),
+    ("expired", "available"),
+    ("available", "adjusted"),
+    ("adjusted", "available"),
+)
+
+
+def _one_of(column: str, allowed: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in allowed)})"
+
+
+def _legal_moves() -> str:
+    return " OR ".join(f"(source = '{source}' AND target = '{target}')" for source, target in MOVES)
+
+
+class Member(Base):
+    """A customer in the program, with the balances that the ledger proves.
+
+    Unique on the Shopify customer (one member each). Indexes: by e-mail (API, guest claims); tiers due for review.
+    """
+
+    __tablename__ = "members"
+    __table_args__ = (
+        sa.UniqueConstraint("shop_id", "customer_id"),
+        sa.Index("ix_members_email", "shop_id", "email"),
+        sa.Index("ix_members_tier_review", "tier_review_at", postgresql_where=sa.text("tier_review_at IS NOT NULL")),
+    )
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True)
+    customer_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    email: Mapped[str | None] = mapped_column(sa.Text)
+    email_verified: Mapped[bool] = mapped_column(sa.Boolean, server_default="false")
+    name: Mapped[str | None] = mapped_column(sa.Text)
+    customer_updated_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    joined_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    available: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+    pending: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+    lifetime: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+    last_order_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    tier_key: Mapped[str] = mapped_column(sa.Text)
+    tier_since: Mapped[datetime] = mapped_column(TIMESTAMP)
+    tier_review_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    merged_into: Mapped[int | None] = mapped_column(sa.BigInteger)
+    closed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    erased_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+
+
+class Order(Base):
+    """An order's latest known state, and what it has earned so far (`posted_*`, proven by the ledger).
+
+    `state` is null while only a refund of the order is known. `refunds` maps a refund's id to it. `guest_email` holds
+    the points of an order without a customer until somebody with that address enrols.
+    Indexes: a member's orders by time (late facts, history); guest orders by address; points due for release.
+    """
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        sa.Index("ix_orders_member", "shop_id", "member_id", "processed_at"),
+        sa.Index("ix_orders_guest", "shop_id", "guest_email", postgresql_where=sa.text("guest_email IS NOT NULL")),
+        sa.Index("ix_orders_release", "release_at", postgresql_where=sa.text("release_at IS NOT NULL")),
+    )
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    member_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    guest_email: Mapped[str | None] = mapped_column(sa.Text)
+    processed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    state: Mapped[Any | None] = mapped_column(JSONB)
+    refunds: Mapped[Any] = mapped_column(JSONB, server_default="{}")
+    deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    tier_key: Mapped[str | None] = mapped_column(sa.Text)
+    program_version: Mapped[int | None] = mapped_column(sa.Integer)
+    settled: Mapped[Any | None] = mapped_column(JSONB)
+    posted_pending: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+    posted_available: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+    posted_count: Mapped[int] = mapped_column(sa.Integer, server_default="0")
+    release_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    settled_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+
+
+class SpendFact(Base):
+    """One change of a member's qualifying spend at one moment: an order, a refund of it, its cancel.
+
+    Derived from the order's state and rewritten with it. The index answers "how much in this window?" by itself.
+    """
+
+    __tablename__ = "spend_facts"
+    __table_args__ = (sa.Index("ix_spend_facts_window", "shop_id", "member_id", "at", postgresql_include=["amount"]),)
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    cause: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    member_id: Mapped[int] = mapped_column(sa.BigInteger)
+    at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    amount: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class Posting(Base):
+    """A positive number of points of one member moved from one bucket (`source`) to another (`target`).
+
+    Append-only: the app's role may only INSERT, and a trigger refuses UPDATE and DELETE to everyone. The unique key
+    makes a business fact count once. Index: a member's postings newest first; an order's postings.
+    """
+
+    __tablename__ = "postings"
+    __table_args__ = (
+        sa.UniqueConstraint("shop_id", "key"),
+        sa.Index("ix_postings_member", "shop_id", "member_id", "id"),
+        sa.Index("ix_postings_order", "shop_id", "order_id", postgresql_where=sa.text("order_id IS NOT NULL")),
+        sa.CheckConstraint("points > 0", name="positive"),
+        sa.CheckConstraint(_one_of("kind", KINDS), name="kind"),
+        sa.CheckConstraint(_legal_moves(), name="legal_move"),
+    )
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True)
+    member_id: Mapped[int] = mapped_column(sa.BigInteger)
+    kind: Mapped[str] = mapped_column(sa.Text)
+    source: Mapped[str] = mapped_column(sa.Text)
+    target: Mapped[str] = mapped_column(sa.Text)
+    points: Mapped[int] = mapped_column(sa.BigInteger)
+    key: Mapped[str] = mapped_column(sa.Text)
+    order_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    program_version: Mapped[int | None] = mapped_column(sa.Integer)
+    rule: Mapped[str] = mapped_column(sa.Text)
+    explanation: Mapped[Any] = mapped_column(JSONB)
+    actor: Mapped[str] = mapped_column(sa.Text)
+    occurred_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    recorded_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    available_after: Mapped[int] = mapped_column(sa.BigInteger)
+    pending_after: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class ProgramVersion(Base):
+    """A published program. An order is settled by the version in force when it was placed, for ever."""
+
+    __tablename__ = "program_versions"
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    version: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
+    document: Mapped[Any] = mapped_column(JSONB)
+    effective_from: Mapped[datetime] = mapped_column(TIMESTAMP)
+    published_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    actor: Mapped[str] = mapped_column(sa.Text)
+
+
+class Erasure(Base):
+    """A person we erased, as a keyed hash, so that a late delivery does not bring them back."""
+
+    __tablename__ = "erasures"
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    subject: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    erased_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+
+
+class DataExport(Base):
+    """What we know of a person who asked, encrypted, for the merchant to hand over. Deleted after 30 days."""
+
+    __tablename__ = "data_exports"
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True)
+    request_id: Mapped[str] = mapped_column(sa.Text)
+    subject: Mapped[str] = mapped_column(sa.Text)
+    document: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP)

@@ -1,0 +1,290 @@
+"""The only writers of members and points. Each takes a session and never commits."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core import clock, crypto
+from core.db import insert_rows, rows_by
+from core.errors import Conflict, InvalidInput, NotFound
+from core.events import Happened, record
+from loyalty.models import Member, Posting
+from loyalty.programs import Programs, Version
+from loyalty.rules import Balance, Move
+
+MAX_ADJUSTMENT = 2**31 - 1
+
+
+class Customer(NamedTuple):
+    """What a delivery says of a customer. `seen_at` is when they came to the shop, as far as it tells."""
+
+    shop_id: int
+    customer_id: int
+    email: str | None
+    email_verified: bool
+    name: str | None
+    seen_at: datetime
+    updated_at: datetime | None = None
+
+
+class NewPosting(NamedTuple):
+    """A posting about to be written; the field order is that of `POSTING_COLUMNS`."""
+
+    shop_id: int
+    member_id: int
+    kind: str
+    source: str
+    target: str
+    points: int
+    key: str
+    order_id: int | None
+    program_version: int | None
+    rule: str
+    explanation: str
+    actor: str
+    occurred_at: datetime
+    recorded_at: datetime
+    available_after: int
+    pending_after: int
+
+
+POSTING_COLUMNS = NewPosting._fields
+
+
+def write_postings(session: Session, postings: Sequence[NewPosting]) -> None:
+    """Append postings. A key that exists already raises IntegrityError and undoes the transaction's savepoint."""
+    insert_rows(session, Posting.__table__, POSTING_COLUMNS, postings)  # type: ignore[arg-type]
+
+
+class Enrolled(NamedTuple):
+    """The member id of each (shop, customer id), and the customers who joined just now."""
+
+    members: dict[tuple[int, int], int]
+    new: list[Customer]
+
+
+def enrol(session: Session, customers: Iterable[Customer], programs: Programs) -> Enrolled:
+    """Make every customer a member.
+
+    A person who was erased stays erased and is absent from the answer; a merged member answers for both.
+    """
+    wanted = {(customer.shop_id, customer.customer_id): customer for customer in customers}
+    known = _members_of(session, list(wanted))
+    missing = sorted(key for key in wanted if key not in known)
+    if not missing:
+        return Enrolled(known, [])
+    welcome = _not_erased(session, [wanted[key] for key in missing])
+    _insert_members(session, welcome, programs)
+    return Enrolled(known | _members_of(session, [(c.shop_id, c.customer_id) for c in welcome]), welcome)
+
+
+def members_by_email(session: Session, emails: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    """The member with each verified (shop, e-mail); the first who enrolled where several share it."""
+    rows = rows_by(
+        session,
+        "SELECT DISTINCT ON (m.shop_id, m.email) m.shop_id, m.email, coalesce(m.merged_into, m.id) "
+        "FROM {keys} AS k(shop_id, email) JOIN members m ON m.shop_id = k.shop_id AND m.email = k.email "
+        "WHERE m.email_verified ORDER BY m.shop_id, m.email, m.id",
+        ("bigint", "text"),
+        sorted(set(emails)),
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+def erased_emails(session: Session, emails: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Those of these (shop, e-mail) whose person was erased."""
+    subjects = {(shop_id, email_subject(email)): (shop_id, email) for shop_id, email in emails}
+    return {subjects[key] for key in _erased(session, subjects)}
+
+
+def _members_of(session: Session, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    rows = rows_by(
+        session,
+        "SELECT m.shop_id, m.customer_id, coalesce(m.merged_into, m.id) FROM {keys} AS k(shop_id, customer_id) "
+        "JOIN members m ON m.shop_id = k.shop_id AND m.customer_id = k.customer_id",
+        ("bigint", "bigint"),
+        keys,
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+def customer_subject(customer_id: int) -> str:
+    """The name under which an erased customer is remembered: a keyed hash."""
+    return crypto.blind_index(f"customer:{customer_id}")
+
+
+def email_subject(email: str) -> str:
+    """The same for an e-mail address."""
+    return crypto.blind_index(f"email:{email}")
+
+
+def _not_erased(session: Session, customers: list[Customer]) -> list[Customer]:
+    subjects = {(c.shop_id, customer_subject(c.customer_id)): c for c in customers}
+    erased = _erased(session, subjects)
+    return [customer for subject, customer in subjects.items() if subject not in erased]
+
+
+def _erased(session: Session, subjects: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
+    rows = rows_by(
+        session,
+        "SELECT e.shop_id, e.subject FROM {keys} AS k(shop_id, subject) "
+        "JOIN erasures e ON e.shop_id = k.shop_id AND e.subject = k.subject",
+        ("bigint", "text"),
+        sorted(subjects),
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+_MEMBER_COLUMNS = (
+    "shop_id",
+    "customer_id",
+    "email",
+    "email_verified",
+    "name",
+    "customer_updated_at",
+    "joined_at",
+    "available",
+    "lifetime",
+    "tier_key",
+    "tier_since",
+)
+
+
+def _insert_members(session: Session, customers: list[Customer], programs: Programs) -> None:
+    versions = {(c.shop_id, c.customer_id): programs.in_force(c.shop_id, c.seen_at) for c in customers}
+    rows = [_member_row(c, versions[c.shop_id, c.customer_id]) for c in customers]
+    inserted = insert_rows(
+        session,
+        Member.__table__,  # type: ignore[arg-type]
+        _MEMBER_COLUMNS,
+        rows,
+        suffix="ON CONFLICT (shop_id, customer_id) DO NOTHING RETURNING shop_id, customer_id, id, joined_at",
+    )
+    joined = inserted.fetchall() if inserted else []
+    _welcome(session, joined, versions)
+
+
+def _member_row(customer: Customer, version: Version) -> tuple[Any, ...]:
+    points = version.program.joining.points
+    lowest = version.program.ladder.tiers[0].key
+    return (
+        customer.shop_id,
+        customer.customer_id,
+        customer.email,
+        customer.email_verified,
+        customer.name,
+        customer.updated_at,
+        customer.seen_at,
+        points,
+        points,
+        lowest,
+        customer.seen_at,
+    )
+
+
+def _welcome(session: Session, joined: Sequence[Any], versions: dict[tuple[int, int], Version]) -> None:
+    recorded_at = clock.now()
+    postings, happened = [], []
+    for shop_id, customer_id, member_id, joined_at in joined:
+        version = versions[shop_id, customer_id]
+        rule = version.program.joining
+        happened.append(
+            Happened(
+                shop_id, "member.joined", {"points": rule.points}, joined_at, member_id, None, version.number, "shopify"
+            )
+        )
+        if rule.points:
+            explanation = msgspec.json.encode({"rule": rule.key, "points": rule.points, "reason": "joined"}).decode()
+            postings.append(
+                NewPosting(
+                    shop_id, member_id, "bonus", "issued", "available", rule.points, f"joined:{member_id}", None,
+                    version.number, rule.key, explanation, "shopify", joined_at, recorded_at, rule.points, 0,
+                )
+            )  # fmt: skip
+    write_postings(session, postings)
+    record(session, happened)
+
+
+def update_customers(session: Session, customers: Iterable[Customer]) -> None:
+    """Take over what customers/create and customers/update say, unless something newer is known already.
+
+    The caller has locked their members.
+    """
+    rows_by(
+        session,
+        "UPDATE members m SET email = k.email, email_verified = k.verified, name = k.name, "
+        "customer_updated_at = k.updated_at, closed_at = NULL "
+        "FROM {keys} AS k(shop_id, customer_id, email, verified, name, updated_at) "
+        "WHERE m.shop_id = k.shop_id AND m.customer_id = k.customer_id AND (m.customer_updated_at IS NULL "
+        "OR k.updated_at IS NULL OR m.customer_updated_at <= k.updated_at) RETURNING m.id",
+        ("bigint", "bigint", "text", "boolean", "text", "timestamptz"),
+        [(c.shop_id, c.customer_id, c.email, c.email_verified, c.name, c.updated_at) for c in customers],
+    )
+
+
+def locked_member(session: Session, shop_id: int, member_id: int) -> Member:
+    """The member, locked until the transaction ends. Raises NotFound."""
+    member = session.scalar(
+        sa.select(Member).where(Member.shop_id == shop_id, Member.id == member_id).with_for_update()
+    )
+    if member is None:
+        raise NotFound("there is no such member", code="no_member")
+    return member
+
+
+def adjust(
+    session: Session, shop_id: int, member_id: int, points: int, reason: str, *, actor: str, key: str
+) -> Posting:
+    """Give (positive) or take (negative) points by hand. Raises InvalidInput, NotFound, Conflict (a merged member).
+
+    `key` makes it count once. The reason is kept in the explanation as `reason_given` and goes with an erased person.
+    """
+    if not points or abs(points) > MAX_ADJUSTMENT:
+        raise InvalidInput(f"points must be from 1 to {MAX_ADJUSTMENT:,}, or that many below zero", code="bad_points")
+    member = locked_member(session, shop_id, member_id)
+    if member.merged_into is not None:
+        raise Conflict("this member was merged into another", code="member_merged", member_id=str(member.merged_into))
+    source, target = ("adjusted", "available") if points > 0 else ("available", "adjusted")
+    move = Move("adjustment", source, target, abs(points))
+    explanation = {"rule": "adjustment", "points": points, "reason": "adjusted", "reason_given": reason}
+    return post(session, member, move, rule="adjustment", explanation=explanation, actor=actor, key=key)
+
+
+def post(
+    session: Session,
+    member: Member,
+    move: Move,
+    *,
+    rule: str,
+    explanation: dict[str, Any],
+    actor: str,
+    key: str,
+    program_version: int | None = None,
+    occurred_at: datetime | None = None,
+) -> Posting:
+    """Make one move of a member whose row the caller has locked, with its event."""
+    now = clock.now()
+    after = Balance(member.available, member.pending, member.lifetime).after(move)
+    member.available, member.pending, member.lifetime = after.available, after.pending, after.lifetime
+    posting = Posting(
+        shop_id=member.shop_id, member_id=member.id, kind=move.kind, source=move.source, target=move.target,
+        points=move.points, key=key, rule=rule, explanation=explanation, actor=actor, program_version=program_version,
+        occurred_at=occurred_at or now, recorded_at=now, available_after=after.available, pending_after=after.pending,
+    )  # fmt: skip
+    session.add(posting)
+    session.flush()
+    change = {"kind": move.kind, "points": signed_points(move.source, move.target, move.points), "rule": rule}
+    record(
+        session,
+        [Happened(member.shop_id, "points.posted", change, posting.occurred_at, member.id, None, None, actor)],
+    )
+    return posting
+
+
+def signed_points(source: str, target: str, points: int) -> int:
+    """Points as the member sees them: what arrives in a balance is positive, what leaves it negative."""
+    return points if target in ("available", "pending") else -points

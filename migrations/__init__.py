@@ -1,0 +1,1 @@
+"""Alembic, numbered, reversible, each one safe beside the release before it."""

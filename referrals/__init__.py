@@ -1,0 +1,1 @@
+"""Codes and links, attribution, fraud checks, give-get and payouts."""

@@ -1,0 +1,38 @@
+"""Run the sandbox store: `python -m sandbox --port 5010 --state .rapport --app-url http://127.0.0.1:5000`."""
+
+import signal
+import threading
+from pathlib import Path
+
+import click
+import msgspec
+
+from sandbox.outbox import Weather
+from sandbox.server import build, create_app, serve, urls
+from sandbox.world import SHOPS
+
+
+@click.command()
+@click.option("--port", type=int, required=True, help="0 picks a free one.")
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="Where the world is kept.")
+@click.option("--app-url", required=True, help="Where the app answers; webhooks go to /webhooks/shopify there.")
+@click.option("--api-key", envvar="SHOPIFY_API_KEY", default="development-api-key")
+@click.option("--api-secret", envvar="SHOPIFY_API_SECRET", default="development-api-secret")
+@click.option(
+    "--weather", envvar="SANDBOX_WEATHER", default="{}", help='How webhooks travel, e.g. {"retry_factor": 0.1}.'
+)
+def main(port: int, state: Path, app_url: str, api_key: str, api_secret: str, weather: str) -> None:
+    sandbox = build(state, app_url, api_key, api_secret, msgspec.json.decode(weather, type=Weather))
+    server = serve(create_app(sandbox), port)
+    # Shutting down from another thread: `shutdown` waits for the loop that the signal has interrupted.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    for domain, url in urls(server, SHOPS).items():
+        click.echo(f"{domain}: {url}")
+    server.serve_forever()
+    server.server_close()
+    sandbox.close()
+
+
+if __name__ == "__main__":
+    main()

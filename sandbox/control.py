@@ -1,0 +1,268 @@
+"""The control API: make things happen in a store, for tests and for the demo. JSON in and out.
+
+Answers are webhook-shaped bodies (an order, a customer). What the store refuses is 422, what isn't there 404, what
+can't be read 400, each as `{"errors": "why"}`. Times (`at`) are ISO 8601 or epoch seconds; without one it is now.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from flask import Blueprint, Response, current_app, jsonify, request
+
+from sandbox import payloads
+from sandbox.orders import Basket, Customer, Discount, Item, Order
+from sandbox.outbox import Weather
+
+if TYPE_CHECKING:
+    from sandbox.server import Sandbox
+
+control = Blueprint("control", __name__, url_prefix="/sandbox")
+Moment = int | str | None
+
+
+class LineRequest(msgspec.Struct, forbid_unknown_fields=True):
+    variant_id: int
+    quantity: int = 1
+
+
+class OrderRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Customer by id, or a guest by e-mail (may be empty). `presentment` is (currency, minor units per 10,000)."""
+
+    lines: list[LineRequest]
+    customer_id: int | None = None
+    email: str = ""
+    status: str = "paid"
+    discounts: list[Discount] = []
+    tip: int = 0
+    test: bool = False
+    presentment: tuple[str, int] | None = None
+    at: Moment = None
+
+
+class ChangeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`lines` and `remove` are `{line id: quantity}`."""
+
+    lines: dict[int, int] = {}
+    add: list[LineRequest] = []
+    remove: dict[int, int] = {}
+    as_refund: bool = False
+    note: str = ""
+    at: Moment = None
+
+
+class CustomerRequest(msgspec.Struct, forbid_unknown_fields=True):
+    first_name: str = ""
+    last_name: str = ""
+    email: str | None = None
+    at: Moment = None
+
+
+class CustomerChange(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    first_name: str | msgspec.UnsetType = msgspec.UNSET
+    last_name: str | msgspec.UnsetType = msgspec.UNSET
+    email: str | msgspec.UnsetType | None = msgspec.UNSET
+    phone: str | msgspec.UnsetType | None = msgspec.UNSET
+    note: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class MergeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    into: int
+
+
+class FaultRequest(msgspec.Struct, forbid_unknown_fields=True):
+    kind: str
+    times: int = 1
+    seconds: float = 30.0
+
+
+class TrafficRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """State of customers and orders as `sandbox.traffic` made them."""
+
+    customers: list[Customer]
+    orders: list[Order]
+
+
+def running() -> "Sandbox":
+    found: Sandbox = current_app.extensions["sandbox"]
+    return found
+
+
+def read(type_: type[Any]) -> Any:
+    return msgspec.json.decode(request.get_data() or b"{}", type=type_)
+
+
+def moment(at: Moment) -> int | None:
+    return int(datetime.fromisoformat(at).timestamp()) if isinstance(at, str) else at
+
+
+@control.errorhandler(msgspec.DecodeError)
+@control.errorhandler(ValueError)
+def unreadable(error: Exception) -> tuple[Response, int]:
+    return jsonify(errors=str(error)), 400
+
+
+def items(domain: str, lines: list[LineRequest]) -> list[tuple[Item, int]]:
+    world = running().world
+    return [(world.item(domain, line.variant_id), line.quantity) for line in lines]
+
+
+def order_answer(domain: str, order: Order, status: int = 200) -> tuple[Response, int]:
+    return jsonify(running().world.order_payload(domain, order)), status
+
+
+def customer_answer(domain: str, customer: Customer, status: int = 200) -> tuple[Response, int]:
+    body = payloads.customer_payload(running().world.shop(domain), customer)
+    return jsonify(body | {"tags": customer.tags}), status
+
+
+@control.get("/<domain>/orders")
+def list_orders(domain: str) -> Response:
+    world = running().world
+    return jsonify(orders=[world.order_payload(domain, order) for order in world.orders(domain)])
+
+
+@control.get("/<domain>/orders/<int:order_id>")
+def show_order(domain: str, order_id: int) -> Any:
+    return order_answer(domain, running().world.order(domain, order_id))
+
+
+@control.post("/<domain>/orders")
+def create_order(domain: str) -> Any:
+    world, wish = running().world, read(OrderRequest)
+    basket = Basket(items(domain, wish.lines), wish.discounts, wish.tip, wish.presentment)
+    buyer = world.customer(domain, wish.customer_id) if wish.customer_id else None
+    order = world.place(
+        domain, basket, moment(wish.at), customer=buyer, email=wish.email, status=wish.status, test=wish.test
+    )
+    return order_answer(domain, order, 201)
+
+
+@control.post("/<domain>/orders/<int:order_id>/<any(pay, refund, edit, cancel, fulfill):change>")
+def change_order(domain: str, order_id: int, change: str) -> Any:
+    world, wish = running().world, read(ChangeRequest)
+    at = moment(wish.at)
+    if change == "pay":
+        order = world.pay(domain, order_id, at)
+    elif change == "refund":
+        order = world.refund(domain, order_id, wish.lines, at, wish.note)
+    elif change == "edit":
+        order = world.edit(domain, order_id, items(domain, wish.add), wish.remove, at, wish.as_refund)
+    elif change == "cancel":
+        order = world.cancel(domain, order_id, at)
+    else:
+        order = world.fulfil(domain, order_id, wish.lines or None, at)
+    return order_answer(domain, order)
+
+
+@control.post("/<domain>/orders/<int:order_id>/delete")
+def delete_order(domain: str, order_id: int) -> Any:
+    running().world.delete_order(domain, order_id)
+    return "", 204
+
+
+@control.get("/<domain>/customers")
+def list_customers(domain: str) -> Response:
+    world = running().world
+    shop = world.shop(domain)
+    return jsonify(customers=[payloads.customer_payload(shop, customer) for customer in world.customers(domain)])
+
+
+@control.post("/<domain>/customers")
+def create_customer(domain: str) -> Any:
+    wish = read(CustomerRequest)
+    customer = running().world.create_customer(
+        domain, wish.first_name, wish.last_name, wish.email or None, moment(wish.at)
+    )
+    return customer_answer(domain, customer, 201)
+
+
+@control.post("/<domain>/customers/<int:customer_id>")
+def change_customer(domain: str, customer_id: int) -> Any:
+    changes = msgspec.structs.asdict(read(CustomerChange))
+    given = {name: value for name, value in changes.items() if value is not msgspec.UNSET}
+    return customer_answer(domain, running().world.update_customer(domain, customer_id, given))
+
+
+@control.post("/<domain>/customers/<int:customer_id>/<any(redact, data_request):topic>")
+def compliance(domain: str, customer_id: int, topic: str) -> Any:
+    running().world.compliance(domain, f"customers/{topic}", customer_id)
+    return "", 204
+
+
+@control.post("/<domain>/customers/<int:customer_id>/delete")
+def delete_customer(domain: str, customer_id: int) -> Any:
+    running().world.delete_customer(domain, customer_id)
+    return "", 204
+
+
+@control.post("/<domain>/customers/<int:customer_id>/merge")
+def merge_customer(domain: str, customer_id: int) -> Any:
+    """Merge this customer into another: `{"into": id}`."""
+    running().world.merge_customers(domain, read(MergeRequest).into, customer_id)
+    return "", 204
+
+
+@control.post("/<domain>/uninstall")
+def uninstall(domain: str) -> Any:
+    running().world.uninstall(domain)
+    return "", 204
+
+
+@control.post("/<domain>/redact")
+def redact(domain: str) -> Any:
+    running().world.redact_shop(domain)
+    return "", 204
+
+
+@control.post("/<domain>/session-token")
+def session_token(domain: str) -> Response:
+    sandbox = running()
+    return jsonify(session_token=sandbox.app.session_token(sandbox.world.shop(domain)))
+
+
+@control.post("/<domain>/replay")
+def replay(domain: str) -> Response:
+    """Send the shop's whole past to the app again."""
+    sandbox = running()
+    return jsonify(queued=sandbox.outbox.replay(sandbox.world.shop(domain).domain))
+
+
+@control.post("/<domain>/traffic")
+def take_in(domain: str) -> Any:
+    """Know what a traffic run made, so that the app can reconcile with it. Sends nothing."""
+    past = read(TrafficRequest)
+    running().world.take_in(domain, past.customers, past.orders)
+    return "", 204
+
+
+@control.get("/<domain>/deliveries")
+def deliveries(domain: str) -> Response:
+    """`?state=` and `?limit=`; newest first, with the count of every state."""
+    outbox = running().outbox
+    log = outbox.log(domain, request.args.get("state"), int(request.args.get("limit", 200)))
+    return jsonify(counts=outbox.counts(domain), deliveries=log)
+
+
+@control.get("/<domain>/products")
+def products(domain: str) -> Response:
+    return jsonify(products=[item._asdict() for item in running().world.products(domain)])
+
+
+@control.post("/faults")
+def faults() -> Any:
+    wish = read(FaultRequest)
+    running().faults.plan(wish.kind, wish.times, wish.seconds)
+    return "", 204
+
+
+@control.get("/weather")
+def show_weather() -> Response:
+    return jsonify(msgspec.structs.asdict(running().outbox.weather))
+
+
+@control.post("/weather")
+def set_weather() -> Response:
+    """How deliveries travel from now on; what is not given returns to calm."""
+    running().outbox.weather = read(Weather)
+    return show_weather()

@@ -1,0 +1,158 @@
+"""The sandbox over HTTP: Shopify's own routes under /{shop}/admin, a control API under /sandbox, a storefront."""
+
+import logging
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from sandbox import answers, seed
+from sandbox.admin_api import VERSIONS, AdminApi, schema
+from sandbox.control import control
+from sandbox.oauth import App
+from sandbox.orders import OrderError
+from sandbox.outbox import Outbox, Weather
+from sandbox.store import Store
+from sandbox.storefront import storefront
+from sandbox.world import NotFound, World
+
+shopify = Blueprint("shopify", __name__)
+log = logging.getLogger("sandbox")
+
+
+class Faults:
+    """What goes wrong next, on Shopify's routes: each planned fault spoils one request."""
+
+    KINDS = ("throttle", "rate_limit", "html", "500", "503", "timeout")
+
+    def __init__(self) -> None:
+        self.planned: list[tuple[str, float]] = []
+
+    def plan(self, kind: str, times: int, seconds: float) -> None:
+        if kind not in self.KINDS:
+            raise OrderError(f"Unknown fault {kind}; choose one of {', '.join(self.KINDS)}.")
+        self.planned.extend([(kind, seconds)] * times)
+
+    def next(self) -> tuple[str, float] | None:
+        return self.planned.pop(0) if self.planned else None
+
+
+@dataclass
+class Sandbox:
+    """Everything one running sandbox holds."""
+
+    world: World
+    outbox: Outbox
+    app: App
+    api: AdminApi
+    faults: Faults
+
+    def close(self) -> None:
+        self.outbox.stop()
+        self.world.store.close()
+
+
+def build(state: Path, app_url: str, api_key: str, api_secret: str, weather: Weather | None = None) -> Sandbox:
+    """Open or make the world kept under `state` and start sending its webhooks to the app."""
+    store = Store(state / "sandbox.sqlite")
+    outbox = Outbox(store, f"{app_url.rstrip('/')}/webhooks/shopify", api_secret, weather=weather)
+    world = World(store, outbox)
+    seed.seed(world)
+    outbox.start()
+    return Sandbox(world, outbox, App(api_key, api_secret), AdminApi(answers.roots(world)), Faults())
+
+
+def create_app(sandbox: Sandbox) -> Flask:
+    app = Flask(__name__)
+    app.secret_key = secrets.token_bytes(32)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["sandbox"] = sandbox
+    app.register_blueprint(control)
+    app.register_blueprint(shopify)
+    app.register_blueprint(storefront)
+    app.register_error_handler(NotFound, lambda error: (jsonify(errors=str(error)), 404))
+    app.register_error_handler(OrderError, lambda error: (jsonify(errors=str(error)), 422))
+    app.add_url_rule("/healthz", view_func=lambda: {"status": "ok"}, endpoint="healthz")
+    return app
+
+
+def running() -> Sandbox:
+    found: Sandbox = current_app.extensions["sandbox"]
+    return found
+
+
+def spoil() -> Response | None:
+    """The planned fault as a response, if there is one and it is of the transport's kind."""
+    fault = running().faults.next()
+    if fault is None:
+        return None
+    kind, seconds = fault
+    if kind == "timeout":
+        time.sleep(seconds)
+        return None
+    if kind == "html":
+        return Response("<!doctype html><title>Store</title><h1>Just a moment</h1>", 200, mimetype="text/html")
+    if kind == "rate_limit":
+        return Response('{"errors":"Exceeded 2 calls per second"}', 429, {"Retry-After": "1.0"})
+    if kind == "throttle":
+        request.environ["sandbox.throttle"] = True
+        return None
+    return Response('{"errors":"Internal Server Error"}', int(kind), mimetype="application/json")
+
+
+@shopify.before_request
+def before() -> Response | None:
+    return spoil()
+
+
+@shopify.post("/<domain>/admin/oauth/access_token")
+def access_token(domain: str) -> tuple[Response, int]:
+    sandbox = running()
+    form = request.get_json(silent=True) if request.is_json else request.form.to_dict()
+    body, status = sandbox.app.grant(sandbox.world, sandbox.world.shop(domain), form or {})
+    return jsonify(body), status
+
+
+@shopify.post("/<domain>/admin/api/<version>/graphql.json")
+def graphql(domain: str, version: str) -> Any:
+    sandbox = running()
+    shop = sandbox.world.shop(domain)
+    if version not in VERSIONS:
+        return jsonify(errors="Not Found"), 404
+    if not authorized(sandbox, domain):
+        return jsonify(errors="[API] Invalid API key or access token (unrecognized login or wrong password)"), 401
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict):
+        return jsonify(errors={"query": "Required parameter missing or invalid"}), 400
+    answer = sandbox.api.run(shop.domain, body, throttled="sandbox.throttle" in request.environ)
+    return Response(msgspec.json.encode(answer), mimetype="application/json")
+
+
+def authorized(sandbox: Sandbox, domain: str) -> bool:
+    token = request.headers.get("X-Shopify-Access-Token", "")
+    return sandbox.world.install(domain).access.get(token, 0) > sandbox.world.clock()
+
+
+class Quiet(WSGIRequestHandler):
+    """Keep-alive, and no line per request: the delivery log is what one reads."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+def serve(app: Flask, port: int) -> BaseWSGIServer:
+    """A threaded server on loopback, bound but not yet serving. Port 0 picks a free one (`server.port`)."""
+    schema()
+    return make_server("127.0.0.1", port, app, threaded=True, request_handler=Quiet)
+
+
+def urls(server: BaseWSGIServer, domains: Iterable[str]) -> dict[str, str]:
+    return {domain: f"http://127.0.0.1:{server.port}/{domain}/" for domain in domains}

@@ -1,0 +1,27 @@
+"""Reads of the register of shops."""
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core.db import Database
+from core.errors import NotFound
+from shops.models import Shop
+
+
+def all_shop_ids(database: Database) -> list[int]:
+    """Every shop whose data we hold, installed or not: what a periodic job opens."""
+    with database.transaction() as session:
+        return list(session.scalars(sa.select(Shop.id).where(Shop.redacted_at.is_(None)).order_by(Shop.id)))
+
+
+def shop_by_domain(session: Session, domain: str) -> Shop:
+    """Raises NotFound."""
+    shop = session.scalar(sa.select(Shop).where(Shop.domain == domain))
+    if shop is None:
+        raise NotFound(f"no shop {domain} has installed the app", code="no_shop")
+    return shop
+
+
+def shops(session: Session) -> list[Shop]:
+    """All shops, oldest install first."""
+    return list(session.scalars(sa.select(Shop).order_by(Shop.installed_at, Shop.id)))

@@ -1,0 +1,178 @@
+"""Access to a shop's Admin API: session tokens verified, exchanged for an expiring offline token, refreshed in time.
+
+Shopify's own library (`shopifyapp`) makes the calls; this adapter adds what it leaves open: `iss`, `dest` and `exp` are
+checked here, a 200 that is no token is an error, and tokens are stored together, encrypted, under one row lock.
+Source: https://shopify.dev/docs/apps/build/authentication-authorization
+"""
+
+import re
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import httpx
+import jwt
+import shopify_app
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core import clock, crypto
+from core.config import Settings, settings
+from core.errors import NotAuthenticated, Unavailable
+from shops.models import ShopToken
+
+DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
+TIMEOUT = httpx.Timeout(10, connect=3)
+# Refresh this long before the token ends, so that no call starts with a token that dies on the way.
+MARGIN = timedelta(minutes=5)
+
+
+class OfflineToken(NamedTuple):
+    """A token pair as Shopify hands it out. Times are aware; None means it does not expire."""
+
+    shop: str
+    access_token: str
+    access_expires_at: datetime | None
+    refresh_token: str | None
+    refresh_expires_at: datetime | None
+    scopes: str
+
+
+class ToStore(httpx.BaseTransport):
+    """Sends `https://<shop>.myshopify.com/…` to wherever SHOPIFY_STORE_URL says shops answer. Follows no redirect."""
+
+    def __init__(self, store_url: str) -> None:
+        self._store_url = store_url
+        self._inner = httpx.HTTPTransport(retries=0)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        target = httpx.URL(self._store_url.format(shop=request.url.host))
+        request.url = target.copy_with(raw_path=target.raw_path.rstrip(b"/") + request.url.raw_path)
+        request.headers["Host"] = target.netloc.decode()
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def store_client() -> httpx.Client:
+    """An HTTP client for shops' own hosts, with time-outs and without redirects."""
+    return httpx.Client(transport=ToStore(settings().shopify_store_url), timeout=TIMEOUT, follow_redirects=False)
+
+
+def verify_session_token(token: str, config: Settings | None = None) -> dict[str, Any]:
+    """The claims of a session token that App Bridge made for us. Raises NotAuthenticated.
+
+    Signed by the current or previous secret, for our client id, not expired, `iss` and `dest` naming the same shop.
+    """
+    config = config or settings()
+    for secret in config.webhook_secrets:
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token, secret, algorithms=["HS256"], audience=config.shopify_api_key, leeway=5,
+                options={"require": ["exp", "nbf", "iss", "dest", "aud", "sub"]},
+            )  # fmt: skip
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.PyJWTError as error:
+            raise NotAuthenticated(f"the session token is not valid: {error}") from None
+        shop_of(claims)
+        return claims
+    raise NotAuthenticated("the session token is not signed by this app")
+
+
+def shop_of(claims: dict[str, Any]) -> str:
+    """The myshopify.com domain that the claims name. Raises NotAuthenticated when `iss` and `dest` disagree."""
+    domain = str(claims["dest"]).removeprefix("https://")
+    if not DOMAIN.fullmatch(domain) or claims["iss"] != f"https://{domain}/admin":
+        raise NotAuthenticated("the session token does not name one shop")
+    return domain
+
+
+def exchange(session_token: str) -> OfflineToken:
+    """Exchange a verified session token for an expiring offline token. Raises NotAuthenticated, Unavailable."""
+    claims = verify_session_token(session_token)
+    with store_client() as client:
+        result = _library().exchange_using_token_exchange(
+            "offline", {"exchangeable": True, "token": session_token, "claims": claims}, None, True, client
+        )
+    return _taken(result, shop_of(claims))
+
+
+def _library() -> shopify_app.ShopifyApp:
+    config = settings()
+    old = config.shopify_api_secret_old.get_secret_value() or None
+    return shopify_app.ShopifyApp(config.shopify_api_key, config.shopify_api_secret.get_secret_value(), old)
+
+
+def _taken(result: Any, domain: str) -> OfflineToken:
+    token = result.access_token
+    if result.ok and token is not None and token.token:
+        return OfflineToken(
+            domain, token.token, _moment(token.expires), token.refresh_token, _moment(token.refresh_token_expires),
+            token.scope or "",
+        )  # fmt: skip
+    if result.log.code in ("network_error", "server_error", "rate_limit_exceeded"):
+        raise Unavailable("Shopify does not hand out a token just now; try again")
+    raise NotAuthenticated(f"Shopify refused to hand out a token ({result.log.code})")
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
+
+
+def keep(session: Session, shop_id: int, token: OfflineToken) -> None:
+    """Store both tokens at once, encrypted."""
+    row = session.get(ShopToken, (shop_id,), with_for_update=True) or ShopToken(shop_id=shop_id)
+    row.access_token = crypto.encrypt(token.access_token)
+    row.access_expires_at = token.access_expires_at
+    row.refresh_token = token.refresh_token and crypto.encrypt(token.refresh_token)  # type: ignore[assignment]
+    row.refresh_expires_at = token.refresh_expires_at
+    row.updated_at = clock.now()
+    session.add(row)
+    session.flush()
+
+
+def access_token(session: Session, shop_id: int, domain: str) -> str:
+    """A token that lives at least MARGIN longer; refreshed under the row's lock when it does not.
+
+    Raises NotAuthenticated when the shop must be opened by its merchant again, Unavailable when Shopify can't be asked.
+    """
+    row = _token(session, shop_id)
+    if _fresh(row):
+        return crypto.decrypt(row.access_token)
+    # Another job may have refreshed while we waited for the lock: look again before using up the refresh token.
+    row = _token(session, shop_id, lock=True)
+    if _fresh(row):
+        return crypto.decrypt(row.access_token)
+    refreshed = _refresh(row, domain)
+    keep(session, shop_id, refreshed)
+    return refreshed.access_token
+
+
+def _token(session: Session, shop_id: int, *, lock: bool = False) -> ShopToken:
+    statement = sa.select(ShopToken).where(ShopToken.shop_id == shop_id).execution_options(populate_existing=True)
+    row = session.scalar(statement.with_for_update() if lock else statement)
+    if row is None:
+        raise NotAuthenticated("this shop has no token: it has to open the app once")
+    return row
+
+
+def _fresh(row: ShopToken) -> bool:
+    return row.access_expires_at is None or row.access_expires_at - MARGIN > clock.now()
+
+
+def _refresh(row: ShopToken, domain: str) -> OfflineToken:
+    if row.refresh_token is None:
+        raise NotAuthenticated("this shop's token has expired: it has to open the app once")
+    held = {
+        "shop": domain.removesuffix(".myshopify.com"),
+        "token": crypto.decrypt(row.access_token),
+        "expires": clock.now().isoformat(),  # the library refuses to refresh what still lives a while
+        "scope": "",
+        "access_mode": "offline",
+        "refresh_token": crypto.decrypt(row.refresh_token),
+        "refresh_token_expires": row.refresh_expires_at.isoformat() if row.refresh_expires_at else None,
+        "user": None,
+    }
+    with store_client() as client:
+        return _taken(_library().refresh_token_exchanged_access_token(held, client), domain)

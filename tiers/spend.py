@@ -1,0 +1,84 @@
+"""Qualifying spend in the database: the facts of each order, and a member's history of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core.db import delete_rows, insert_rows, rows_by
+from loyalty.models import SpendFact
+from loyalty.rules import Fact
+from tiers.rules import SpendHistory
+
+Key = tuple[int, int]
+# (shop, member, window): a program change may alter the window, and an old order keeps the old one.
+HistoryKey = tuple[int, int, timedelta]
+
+_TABLE: Any = SpendFact.__table__
+_ASKED = "{keys} AS k(shop_id, member_id, length, since)"
+_TYPES = ("bigint", "bigint", "interval", "timestamptz")
+
+
+def histories(
+    session: Session,
+    since: Mapping[HistoryKey, datetime],
+    until: datetime,
+    *,
+    without: frozenset[Key] = frozenset(),
+    fresh: Mapping[Key, Iterable[tuple[datetime, int]]] | None = None,
+) -> dict[HistoryKey, SpendHistory]:
+    """Histories that answer for moments from `since` to `until`.
+
+    Facts of the orders `without` (shop, order id) are left out and those in `fresh`, by (shop, member), counted in
+    their stead: what a settlement is about to write. None of theirs may lie before `since`.
+    """
+    keys = [(*key, at) for key, at in since.items()]
+    bases = {(row[0], row[1], row[2]): int(row[3]) for row in _sums(session, keys)}
+    entries: dict[HistoryKey, list[tuple[datetime, int]]] = {key: [] for key in since}
+    for shop_id, member_id, window, order_id, at, amount in _entries(session, keys, until):
+        if (shop_id, order_id) not in without:
+            entries[shop_id, member_id, window].append((at, amount))
+    return {
+        key: SpendHistory(at, bases.get(key, 0), [*entries[key], *(fresh or {}).get(key[:2], ())])
+        for key, at in since.items()
+    }
+
+
+def _sums(session: Session, keys: Sequence[Any]) -> Sequence[Any]:
+    return rows_by(
+        session,
+        "SELECT k.shop_id, k.member_id, k.length, sum(f.amount) FROM " + _ASKED + " JOIN spend_facts f "
+        "ON f.shop_id = k.shop_id AND f.member_id = k.member_id AND f.at >= k.since - k.length AND f.at < k.since "
+        "GROUP BY 1, 2, 3",
+        _TYPES,
+        keys,
+    )
+
+
+def _entries(session: Session, keys: Sequence[Any], until: datetime) -> Sequence[Any]:
+    return rows_by(
+        session,
+        "SELECT k.shop_id, k.member_id, k.length, f.order_id, f.at, f.amount FROM " + _ASKED + " JOIN spend_facts f "
+        "ON f.shop_id = k.shop_id AND f.member_id = k.member_id AND (f.at >= k.since "
+        "OR (f.at >= k.since - k.length AND f.at < %s::timestamptz - k.length))",
+        _TYPES,
+        keys,
+        until,
+    )
+
+
+def write_facts(session: Session, gone: Iterable[tuple[Key, Fact]], come: Iterable[tuple[Key, int, Fact]]) -> None:
+    """Replace facts: `gone` by (shop, order id), `come` with the member they now belong to."""
+    delete_rows(
+        session,
+        _TABLE,
+        ("shop_id", "order_id", "cause"),
+        sorted((*key, fact.cause) for key, fact in gone),
+    )
+    insert_rows(
+        session,
+        _TABLE,
+        ("shop_id", "order_id", "cause", "member_id", "at", "amount"),
+        [(*key, fact.cause, member, fact.at, fact.amount) for key, member, fact in come],
+    )

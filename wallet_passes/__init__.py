@@ -1,0 +1,1 @@
+"""Pass content and design, Apple and Google Wallet, and the barcode."""

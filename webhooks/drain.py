@@ -1,0 +1,150 @@
+"""The drain: works off the inbox in batches, each in one transaction.
+
+A batch that fails is taken apart and tried one delivery at a time behind savepoints, so that one poisonous delivery
+delays no other. What fails is tried again with back-off, and stays visible when it gives up.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core import clock, logs, metrics
+from core.db import Database, open_shops, update_rows
+from core.errors import InvalidInput
+from core.jobs import Hinted
+from webhooks import topics
+from webhooks.models import Delivery
+
+BATCH = 200
+BACK_OFF = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 3600, 14400))
+
+log = logs.logger(__name__)
+
+_CLAIM = sa.text("""
+    SELECT shop_id, id, webhook_id, topic, body, attempts, received_at, coalesce(triggered_at, received_at) AS at
+    FROM inbox WHERE state = 'pending' AND next_try_at <= :now
+    ORDER BY next_try_at, id LIMIT :limit FOR UPDATE SKIP LOCKED""")
+_WAITING = sa.text("SELECT EXISTS (SELECT FROM inbox WHERE state = 'pending' AND next_try_at <= :now)")
+_CLAIMING = sa.text("SELECT set_config('rapport.claim', 'inbox', true)")
+
+
+def drain(database: Database) -> int:
+    """Work off everything that is due and return how many deliveries that were."""
+    worked = 0
+    while batch := _drain_batch(database):
+        worked += batch
+    return worked
+
+
+def waiting(database: Database) -> bool:
+    """Whether a delivery is due."""
+    with database.transaction() as session:
+        session.execute(_CLAIMING)
+        return bool(session.scalar(_WAITING, {"now": clock.now()}))
+
+
+def count_waiting(database: Database) -> int:
+    """How many deliveries are not worked off yet."""
+    with database.transaction() as session:
+        session.execute(_CLAIMING)
+        return int(session.scalar(sa.text("SELECT count(*) FROM inbox WHERE state = 'pending'")) or 0)
+
+
+HINT = Hinted("drain", "webhooks.jobs.drain", waiting)
+
+
+def _drain_batch(database: Database) -> int:
+    began = time.perf_counter()
+    with database.transaction() as session:
+        claimed = _claim(session)
+        if not claimed:
+            return 0
+        try:
+            with session.begin_nested():
+                _work(session, claimed)
+        except Exception as error:
+            log.warning("batch taken apart", size=len(claimed), error=_one_line(error))
+            for delivery in claimed:
+                _work_alone(session, delivery)
+    metrics.DRAIN_SECONDS.observe(time.perf_counter() - began)
+    return len(claimed)
+
+
+def _claim(session: Session) -> Sequence[Any]:
+    session.execute(_CLAIMING)
+    claimed = session.execute(_CLAIM, {"now": clock.now(), "limit": BATCH}).all()
+    open_shops(session, {delivery.shop_id for delivery in claimed})
+    return claimed
+
+
+def _work(session: Session, deliveries: Sequence[Any]) -> None:
+    """Hand deliveries to their topics and mark them. InvalidInput marks its delivery alone; all else undoes all."""
+    outcomes = topics.handle(session, deliveries)
+    _mark(session, [(d, *outcomes[d.shop_id, d.id]) for d in deliveries])
+
+
+def _work_alone(session: Session, delivery: Any) -> None:
+    try:
+        with session.begin_nested():
+            _work(session, [delivery])
+    except Exception as error:
+        log.warning(
+            "delivery failed", shop_id=delivery.shop_id, delivery_id=delivery.webhook_id, topic=delivery.topic,
+            attempt=delivery.attempts + 1, error=_one_line(error),
+        )  # fmt: skip
+        _put_back(session, delivery, error)
+
+
+def _mark(session: Session, outcomes: Sequence[tuple[Any, str, str | None]]) -> None:
+    now = clock.now()
+    table: Any = Delivery.__table__
+    rows = [(d.shop_id, d.id, state, error, d.attempts + 1, now) for d, state, error in outcomes]
+    update_rows(session, table, ("shop_id", "id"), ("state", "error", "attempts", "done_at"), rows)
+    for _, state, _ in outcomes:
+        metrics.DRAINED.labels(state).inc()
+
+
+def _put_back(session: Session, delivery: Any, error: Exception) -> None:
+    gave_up = delivery.attempts >= len(BACK_OFF) or isinstance(error, InvalidInput)
+    metrics.DRAINED.labels("failed" if gave_up else "retried").inc()
+    session.execute(
+        sa.update(Delivery)
+        .where(Delivery.shop_id == delivery.shop_id, Delivery.id == delivery.id)
+        .values(
+            state="failed" if gave_up else "pending",
+            attempts=delivery.attempts + 1,
+            error=_one_line(error),
+            next_try_at=clock.now() + (timedelta() if gave_up else BACK_OFF[delivery.attempts]),
+        )
+    )
+
+
+def _one_line(error: Exception) -> str:
+    """What went wrong, without the values that a database error would repeat."""
+    original = getattr(error, "orig", None) or error
+    return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else ''}"[:500]
+
+
+def retry(session: Session, shop_id: int, delivery_id: int) -> bool:
+    """Have a failed delivery worked again, at once. False when there is no such failed delivery."""
+    found = session.scalar(
+        sa.update(Delivery)
+        .where(Delivery.shop_id == shop_id, Delivery.id == delivery_id, Delivery.state == "failed")
+        .values(state="pending", attempts=0, error=None, next_try_at=clock.now())
+        .returning(Delivery.id)
+    )
+    return found is not None
+
+
+def prune(session: Session, days: int) -> int:
+    """Delete what was worked off more than so many days ago. Failed deliveries stay until somebody decides."""
+    gone = session.execute(
+        sa.delete(Delivery)
+        .where(Delivery.state.in_(("done", "ignored")), Delivery.done_at < clock.now() - timedelta(days=days))
+        .returning(Delivery.id)
+    )
+    return len(gone.all())

@@ -1,0 +1,129 @@
+"""Storing deliveries by group commit: whoever finds the pen free writes for everyone who waits.
+
+A commit costs the same for one delivery as for fifty, so under load the first thread drains the list and sends one
+INSERT while the others sleep; each is told only after *its* row is committed. Alone, a delivery waits for nobody.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import psycopg
+
+from core import logs, metrics
+from core.db import APP_ROLE
+from core.errors import Unavailable
+
+GROUP = 64
+PATIENCE = 3.5  # seconds a delivery waits in all; Shopify waits 5
+CONNECT_TIMEOUT = 2  # seconds
+STATEMENT_TIMEOUT = 2000  # milliseconds
+
+log = logs.logger(__name__)
+
+
+class NewDelivery(NamedTuple):
+    """A verified delivery; the field order is that of the INSERT."""
+
+    shop_id: int
+    webhook_id: str
+    event_id: str | None
+    topic: str
+    api_version: str | None
+    triggered_at: datetime | None
+    body: bytes
+
+
+_INSERT = f"""
+    INSERT INTO inbox ({", ".join(NewDelivery._fields)})
+    SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::bytea[])
+    ON CONFLICT (shop_id, webhook_id) DO NOTHING"""
+
+
+class _Waiting:
+    """One delivery on its way to disk."""
+
+    __slots__ = ("delivery", "done", "error")
+
+    def __init__(self, delivery: NewDelivery) -> None:
+        self.delivery = delivery
+        self.done = threading.Event()
+        self.error: Exception | None = None
+
+
+class Inbox:
+    """Stores deliveries on one connection of its own. `stored` is called after each commit (the hint)."""
+
+    def __init__(self, url: str, stored: Callable[[], object] = lambda: None) -> None:
+        self._url = url
+        self._stored = stored
+        self._list: list[_Waiting] = []
+        self._list_lock = threading.Lock()
+        self._pen = threading.Lock()
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def store(self, delivery: NewDelivery) -> None:
+        """Return once the delivery is on disk (or was before). Raises Unavailable; then it may not be stored."""
+        waiting = _Waiting(delivery)
+        with self._list_lock:
+            self._list.append(waiting)
+        if not self._pen.acquire(timeout=PATIENCE):
+            self._withdraw(waiting)
+            raise Unavailable("the database is too slow just now; try again")
+        try:
+            if not waiting.done.is_set():
+                self._write_groups_up_to(waiting)
+        finally:
+            self._pen.release()
+        if waiting.error is not None:
+            raise Unavailable("the delivery could not be stored; try again") from waiting.error
+
+    def _withdraw(self, waiting: _Waiting) -> None:
+        """Nobody waits for it any more. If it is being written this moment, the 503 costs one repeat, no more."""
+        with self._list_lock:
+            if waiting in self._list:
+                self._list.remove(waiting)
+
+    def _write_groups_up_to(self, mine: _Waiting) -> None:
+        while not mine.done.is_set():
+            with self._list_lock:
+                group, self._list = self._list[:GROUP], self._list[GROUP:]
+            self._write(group)
+
+    def _write(self, group: list[_Waiting]) -> None:
+        error: Exception | None = None
+        try:
+            self._insert([waiting.delivery for waiting in group])
+        except (psycopg.Error, OSError) as failure:
+            error = failure
+            self._hang_up()
+        metrics.GROUP_SIZE.observe(len(group))
+        for waiting in group:
+            waiting.error = error
+            waiting.done.set()
+        if error is None:
+            self._stored()
+
+    def _insert(self, deliveries: list[NewDelivery]) -> None:
+        connection = self._connected()
+        shops = "{" + ",".join(sorted({str(delivery.shop_id) for delivery in deliveries})) + "}"
+        # In key order: another web process inserting the same repeats must not wait for us while we wait for it.
+        columns = [list(column) for column in zip(*sorted(deliveries, key=lambda d: d[:2]), strict=True)]
+        # A pipeline sends the tenancy, the rows and the commit in one round trip.
+        with connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('rapport.shops', %s, true)", (shops,))
+            cursor.execute(_INSERT, columns)
+
+    def _connected(self) -> "psycopg.Connection[Any]":
+        if self._connection is None or self._connection.closed:
+            options = f"-c role={APP_ROLE} -c statement_timeout={STATEMENT_TIMEOUT} -c timezone=UTC"
+            self._connection = psycopg.connect(
+                self._url, autocommit=True, options=options, connect_timeout=CONNECT_TIMEOUT, prepare_threshold=0
+            )
+        return self._connection
+
+    def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,40 @@
+"""The inbox: every delivery, stored with its raw body before it is answered."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db import TIMESTAMP, Base
+
+STATES = ("pending", "done", "ignored", "failed")
+
+
+class Delivery(Base):
+    """One webhook delivery. Unique on Shopify's webhook id, so a repeat is stored once.
+
+    Index: what is due, oldest first, across shops (the drain's claim); what failed, by shop (the merchant's list).
+    """
+
+    __tablename__ = "inbox"
+    __table_args__ = (
+        sa.UniqueConstraint("shop_id", "webhook_id"),
+        sa.CheckConstraint("state IN ('pending', 'done', 'ignored', 'failed')", name="state"),
+        sa.Index("ix_inbox_due", "next_try_at", "id", postgresql_where=sa.text("state = 'pending'")),
+        sa.Index("ix_inbox_failed", "shop_id", "id", postgresql_where=sa.text("state = 'failed'")),
+    )
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True)
+    webhook_id: Mapped[str] = mapped_column(sa.Text)
+    event_id: Mapped[str | None] = mapped_column(sa.Text)
+    topic: Mapped[str] = mapped_column(sa.Text)
+    api_version: Mapped[str | None] = mapped_column(sa.Text)
+    triggered_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    body: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    received_at: Mapped[datetime] = mapped_column(TIMESTAMP, server_default=sa.func.clock_timestamp())
+    state: Mapped[str] = mapped_column(sa.Text, server_default="pending")
+    attempts: Mapped[int] = mapped_column(sa.SmallInteger, server_default="0")
+    next_try_at: Mapped[datetime] = mapped_column(TIMESTAMP, server_default=sa.func.clock_timestamp())
+    error: Mapped[str | None] = mapped_column(sa.Text)
+    done_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
