@@ -1,7 +1,8 @@
 """Money is an integer of minor units and a currency code; text becomes money here and nowhere else."""
 
 import functools
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+import re
+from decimal import ROUND_HALF_UP, Decimal
 
 from babel.core import get_global
 from babel.numbers import format_currency
@@ -12,6 +13,9 @@ from core.errors import InvalidInput
 # the cents of RSD or LBP and the fils of IQD, which shops do charge.
 _ZERO_DECIMALS = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split())
 _THREE_DECIMALS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+
+# Decimal itself would take underscores and the digits of any script.
+_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?")
 
 # Far above any real order, far below what a bigint holds after the sums we do.
 MAX_MINOR = 10**15
@@ -33,12 +37,10 @@ def to_minor(amount: str | int | float, currency: str) -> int:
     (NaN and infinity included), for an unknown currency, and for amounts beyond MAX_MINOR.
     """
     digits = minor_digits(currency)
-    try:
+    if _NUMBER.fullmatch(str(amount)):
         exact = Decimal(str(amount)).scaleb(digits)
-        if exact.is_finite() and abs(exact) <= MAX_MINOR:
+        if abs(exact) <= MAX_MINOR:
             return int(exact.to_integral_value(rounding=ROUND_HALF_UP))
-    except InvalidOperation:
-        pass
     raise InvalidInput(f"{str(amount)[:40]!r} is not an amount of {currency}", code="bad_amount")
 
 

@@ -26,7 +26,8 @@ _MEMBERS = """
     FROM members m
     LEFT JOIN (
         SELECT shop_id, member_id,
-            sum(CASE WHEN target = 'available' THEN points WHEN source = 'available' THEN -points ELSE 0 END) AS available,
+            sum(CASE WHEN target = 'available' THEN points WHEN source = 'available' THEN -points ELSE 0 END)
+                AS available,
             sum(CASE WHEN target = 'pending' THEN points WHEN source = 'pending' THEN -points ELSE 0 END) AS pending,
             sum(CASE WHEN source = 'issued' THEN points WHEN target = 'issued' THEN -points ELSE 0 END) AS lifetime
         FROM postings GROUP BY shop_id, member_id
@@ -43,7 +44,8 @@ _ORDERS = """
     FROM orders o
     LEFT JOIN (
         SELECT shop_id, order_id, member_id,
-            sum(CASE WHEN target = 'available' THEN points WHEN source = 'available' THEN -points ELSE 0 END) AS available,
+            sum(CASE WHEN target = 'available' THEN points WHEN source = 'available' THEN -points ELSE 0 END)
+                AS available,
             sum(CASE WHEN target = 'pending' THEN points WHEN source = 'pending' THEN -points ELSE 0 END) AS pending
         FROM postings WHERE order_id IS NOT NULL AND kind <> 'adjustment' GROUP BY shop_id, order_id, member_id
     ) p ON p.shop_id = o.shop_id AND p.order_id = o.order_id AND p.member_id = o.member_id

@@ -26,8 +26,8 @@ def verify() -> None:
             f"cached {difference.cached}, ledger {difference.ledger}"
         )
     click.echo(
-        f"{len(shops)} shops, {counted['members']} members, {counted['orders']} orders, {counted['postings']} postings, "
-        f"{counted['outstanding']} points outstanding: {len(found)} differences"
+        f"{len(shops)} shops, {counted['members']} members, {counted['orders']} orders, "
+        f"{counted['postings']} postings, {counted['outstanding']} points outstanding: {len(found)} differences"
     )
     sys.exit(bool(found))
 

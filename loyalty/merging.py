@@ -68,7 +68,7 @@ def _pair(
 
 def _point(session: Session, shop_id: int, deleted: int, kept: int, at: datetime) -> None:
     """Point the deleted member, and all that point at it, at the kept one: a chain never has two links."""
-    table = Member.__table__
+    table: Any = Member.__table__
     free = session.scalar(
         sa.select(sa.func.count()).where(
             table.c.shop_id == shop_id, table.c.id.in_((kept, deleted)), table.c.merged_into.is_(None)
@@ -147,7 +147,7 @@ def close_member(session: Session, shop_id: int, customer_id: int, *, at: dateti
 
     What the shop said of them before `at` is not taken over any more. An unknown customer is fine.
     """
-    table = Member.__table__
+    table: Any = Member.__table__
     closed = session.execute(
         sa.update(table)
         .where(

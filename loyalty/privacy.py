@@ -101,7 +101,8 @@ def _with_orders(session: Session, shop_id: int, person: Person) -> Person:
 
 def _among(column: Any, values: Iterable[Any]) -> sa.ColumnElement[bool]:
     """As one array, for a person may have more orders than a statement may have parameters."""
-    return column == sa.any_(sa.literal(sorted(values), ARRAY(column.type)))
+    found: sa.ColumnElement[bool] = column == sa.any_(sa.literal(sorted(values), ARRAY(column.type)))
+    return found
 
 
 # Forgetting a person.
@@ -121,18 +122,13 @@ def erase_person(session: Session, shop_id: int, person: Person, *, actor: str =
     for member_id in sorted(person.members):
         session.execute(sa.select(sa.func.erase_person_words(shop_id, member_id)))
     if _remember(session, shop_id, person.subjects):
-        told = {"orders": len(person.orders)}
-        record(
-            session,
-            [
-                Happened(shop_id, "member.erased", told, clock.now(), member_id, actor=actor)
-                for member_id in sorted(person.members) or [None]
-            ],
-        )
+        told: dict[str, Any] = {"orders": len(person.orders)}
+        whom: list[int | None] = [*sorted(person.members)] or [None]
+        record(session, [Happened(shop_id, "member.erased", told, clock.now(), one, actor=actor) for one in whom])
 
 
 def _strip_members(session: Session, shop_id: int, person: Person) -> None:
-    table = Member.__table__
+    table: Any = Member.__table__
     nobody = {"email": None, "email_verified": False, "name": None}
     session.execute(
         sa.update(table)
@@ -172,14 +168,14 @@ _BLANK_ANSWERS = sa.text("""
     UPDATE idempotency_keys AS k SET answer = k.answer - 'explanation'
     WHERE k.shop_id = :shop_id AND k.answer ? 'explanation' AND k.answer->>'id' IN (
         SELECT p.id::text FROM postings p WHERE p.shop_id = :shop_id AND p.member_id = ANY(:members))""")
-_DROP_ANSWERS = sa.text("""
-    DELETE FROM idempotency_keys k USING unnest(CAST(:emails AS text[])) AS e(email)
-    WHERE k.shop_id = :shop_id AND strpos(lower(concat(k.key, k.answer)), e.email) > 0""")
+_EMPTY_ANSWERS = sa.text("""
+    UPDATE idempotency_keys AS k SET answer = '{}' FROM unnest(CAST(:emails AS text[])) AS e(email)
+    WHERE k.shop_id = :shop_id AND strpos(lower(k.answer::text), e.email) > 0""")
 
 
 def _blank_answers(session: Session, shop_id: int, person: Person) -> None:
     session.execute(_BLANK_ANSWERS, {"shop_id": shop_id, "members": sorted(person.members)})
-    session.execute(_DROP_ANSWERS, {"shop_id": shop_id, "emails": sorted(person.emails)})
+    session.execute(_EMPTY_ANSWERS, {"shop_id": shop_id, "emails": sorted(person.emails)})
 
 
 def _remember(session: Session, shop_id: int, subjects: list[str]) -> bool:

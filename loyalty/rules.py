@@ -176,20 +176,21 @@ def _line_spend(
     refunded_units = sum(part.quantity for _, part in parts)
     # Units gone without a refund of theirs were taken off by an edit: the order is what it was edited to.
     edited_units = max(0, line.quantity - line.current - refunded_units) if line.current is not None else 0
-    gross = net - net * min(edited_units, line.quantity) // line.quantity
+    gross = net * (line.quantity - min(edited_units, line.quantity)) // line.quantity
     left = gross
     for refund_id, part in parts:
         whole = refunded_units + edited_units >= line.quantity and part is parts[-1][1]
-        amount = left if whole else min(left, _refunded_amount(part, line, net, order, policy))
+        amount = left if whole else min(left, _refunded_amount(part, line, net, policy))
         given_back[refund_id] = given_back.get(refund_id, 0) + amount
         left -= amount
     return LineSpend(line.id, line.title, gross, gross - left, None)
 
 
-def _refunded_amount(part: RefundLine, line: Line, net: int, order: OrderState, policy: Policy) -> int:
+def _refunded_amount(part: RefundLine, line: Line, net: int, policy: Policy) -> int:
+    """A refunded line's subtotal is without tax, also where prices include it; its tax is told beside it."""
     if part.subtotal is None:
         return net * min(part.quantity, line.quantity) // line.quantity
-    return max(0, part.subtotal + _tax_effect(part.tax, order, policy))
+    return max(0, part.subtotal + (part.tax if policy.include_tax else 0))
 
 
 def _tax_effect(tax: int, order: OrderState, policy: Policy) -> int:

@@ -1,7 +1,6 @@
 """What the Admin API answers: the store's state as GraphQL nodes (dicts of values, and functions for arguments)."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from sandbox.admin_api import digest
@@ -86,7 +85,6 @@ class Answers:
             "currencyCode": shop.currency,
             "enabledPresentmentCurrencies": [shop.currency],
             "ianaTimezone": shop.timezone,
-            "timezoneAbbreviation": datetime.now().astimezone().tzname(),
             "taxesIncluded": shop.taxes_included,
             "plan": {"partnerDevelopment": True, "shopifyPlus": False, "publicDisplayName": "Basic"},
             "customerAccountsV2": {"customerAccountsVersion": "NEW_CUSTOMER_ACCOUNTS"},

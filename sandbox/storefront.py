@@ -33,8 +33,8 @@ CODES = {
 }
 STATUS = {
     "paid": "Paid",
-    "pending": "Payment pending",
-    "authorized": "Payment authorized",
+    "pending": "To be paid",
+    "authorized": "Authorized",
     "partially_paid": "Partly paid",
     "partially_refunded": "Partly refunded",
     "refunded": "Refunded",

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from core import clock
 from core.db import Database, open_shops
-from core.events import Happened, record
+from core.events import Event, Happened, record
 from shops import tokens
 from shops.admin import Admin
 from shops.models import Shop, ShopToken
@@ -51,6 +51,12 @@ def uninstall(session: Session, shop_id: int) -> None:
         sa.update(Shop).where(Shop.id == shop_id, Shop.uninstalled_at.is_(None)).values(uninstalled_at=clock.now())
     )
     session.execute(sa.delete(ShopToken).where(ShopToken.shop_id == shop_id))
+
+
+def was_uninstalled(session: Session, shop_id: int) -> bool:
+    """Whether the shop has ever left, as far as its events tell."""
+    left = sa.select(Event.id).where(Event.shop_id == shop_id, Event.kind == "shop.uninstalled")
+    return bool(session.scalar(sa.select(left.exists())))
 
 
 def set_scopes(session: Session, shop_id: int, scopes: Iterable[str]) -> None:

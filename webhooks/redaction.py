@@ -71,7 +71,7 @@ def blank_bodies(session: Session, shop_id: int, person: Person) -> int:
 
 
 def _is_waiting_redact(row: Any) -> bool:
-    return row.topic == "customers/redact" and row.state == "pending"
+    return bool(row.topic == "customers/redact" and row.state == "pending")
 
 
 def deliveries_of(session: Session, shop_id: int, person: Person) -> list[dict[str, Any]]:
@@ -193,8 +193,9 @@ class Look:
 
     def __init__(self, person: Person) -> None:
         self._ids = {"customer": set(map(str, person.customers)), "order": set(map(str, person.orders))}
+        # Each by itself, not one alternation: the literal an expression starts with makes its search fast.
         patterns = [*map(_address, person.emails), *filter(None, map(_phone, person.phones))]
-        self._words = re.compile("|".join(patterns) or r"(?!)")
+        self._words = [re.compile(pattern) for pattern in patterns]
 
     def finds(self, topic: str, body: bytes) -> bool:
         """True when the body names one of their ids where such an id stands, or holds an address or phone number."""
@@ -204,11 +205,14 @@ class Look:
             return self._finds_in_noise(body)
         if any(value in self._ids.get(name, ()) for name, value in told):
             return True
-        return bool(self._words.search("\n".join(value for _, value in told).casefold()))
+        return self._finds_words("\n".join(value for _, value in told).casefold())
+
+    def _finds_words(self, text: str) -> bool:
+        return any(words.search(text) for words in self._words)
 
     def _finds_in_noise(self, body: bytes) -> bool:
         text = body.decode("utf-8", "replace").casefold()
-        return bool(self._words.search(text)) or any(
+        return self._finds_words(text) or any(
             not ids.isdisjoint(re.findall(r"\d+", text)) for ids in self._ids.values()
         )
 
@@ -235,7 +239,8 @@ def leaves(topic: str, document: Any) -> Iterator[tuple[str, str]]:
 
 def _address(email: str) -> str:
     """The address by itself: ann@shop.example is not part of joann@shop.example or of ann@shop.example.net."""
-    return rf"(?<![\w.+-]){re.escape(email)}(?![\w-]|\.\w)"
+    literal = re.escape(email)
+    return rf"{literal}(?<![\w.+-]{literal})(?![\w-]|\.\w)"
 
 
 def _phone(phone: str) -> str | None:

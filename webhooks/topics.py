@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -9,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from core.errors import InvalidInput
 from core.events import Happened, record
+from loyalty import merging, privacy
 from loyalty.operations import Customer
 from loyalty.orders import Key
 from shops import operations as shops
 from shops.models import Shop
-from webhooks import payloads, settlement
+from webhooks import payloads, redaction, settlement
 from webhooks.payloads import CustomerPayload, OrderPayload, parse
 from webhooks.settlement import Arrival
 
@@ -35,6 +37,10 @@ class Context(NamedTuple):
     shop: Any
 
     @property
+    def key(self) -> Key:
+        return self.delivery.shop_id, self.delivery.id
+
+    @property
     def shop_id(self) -> int:
         shop_id: int = self.delivery.shop_id
         return shop_id
@@ -50,19 +56,22 @@ def handle(session: Session, deliveries: Sequence[Any]) -> dict[Key, Outcome]:
     """Handle claimed deliveries and return each one's state and error, by (shop, delivery id).
 
     A delivery that says what cannot be is `failed` by itself, an unknown topic is `ignored`; any other exception is
-    the caller's to undo.
+    the caller's to undo. What acts on whole people and shops comes last, when the batch's orders are theirs.
     """
     known = _shops(session, {d.shop_id for d in deliveries})
-    outcomes: dict[Key, Outcome] = {}
+    contexts = [Context(session, delivery, known[delivery.shop_id]) for delivery in deliveries]
     batch = News([], [])
-    for delivery in deliveries:
-        context = Context(session, delivery, known[delivery.shop_id])
-        try:
-            outcomes[delivery.shop_id, delivery.id] = _sort(context, batch)
-        except InvalidInput as error:
-            outcomes[delivery.shop_id, delivery.id] = ("failed", error.detail)
+    outcomes = {context.key: _outcome(context, partial(_collect, batch)) for context in contexts}
     settlement.settle(session, batch.arrivals, batch.customers)
-    return outcomes
+    acting = [context for context in contexts if context.delivery.topic in _ACTS]
+    return outcomes | {context.key: _outcome(context, _act) for context in acting}
+
+
+def _outcome(context: Context, step: Callable[[Context], Outcome]) -> Outcome:
+    try:
+        return step(context)
+    except InvalidInput as error:
+        return "failed", error.detail
 
 
 def _shops(session: Session, ids: Iterable[int]) -> dict[int, Any]:
@@ -72,16 +81,17 @@ def _shops(session: Session, ids: Iterable[int]) -> dict[int, Any]:
     return {row.id: row for row in rows}
 
 
-def _sort(context: Context, batch: News) -> Outcome:
+def _collect(batch: News, context: Context) -> Outcome:
     topic = context.delivery.topic
     if topic in _NEWS:
         batch.arrivals.extend(_NEWS[topic](context))
     elif topic in _CUSTOMERS:
         batch.customers.append(_customer(context, parse(context.delivery.body, CustomerPayload), context.at))
-    elif topic in _ACTS:
-        _ACTS[topic](context)
-    else:
-        return "ignored", None
+    return "done" if topic in TOPICS else "ignored", None
+
+
+def _act(context: Context) -> Outcome:
+    _ACTS[context.delivery.topic](context)
     return "done", None
 
 
@@ -128,7 +138,49 @@ def _customer(context: Context, payload: CustomerPayload, seen_at: datetime) -> 
     )
 
 
-# Everything else.
+# What acts on a customer or a shop as a whole.
+
+
+def _customer_deleted(context: Context) -> None:
+    payload = parse(context.delivery.body, payloads.CustomerDeleted)
+    merging.close_member(context.session, context.shop_id, payload.id, at=context.at)
+
+
+def _customers_merged(context: Context) -> None:
+    payload = parse(context.delivery.body, payloads.CustomerMerge)
+    if payload.status not in (None, "completed"):
+        return  # Shopify also tells of merges that are under way or failed
+    merging.merge_members(
+        context.session,
+        context.shop_id,
+        payloads.gid_number(payload.admin_graphql_api_customer_kept_id),
+        payloads.gid_number(payload.admin_graphql_api_customer_deleted_id),
+        at=context.at,
+        resettle=partial(_settle_as, context),
+    )
+
+
+def _settle_as(context: Context, order_ids: list[int], owner: int) -> None:
+    arrivals = [Arrival(context.shop_id, order_id, owner=owner, again=True) for order_id in order_ids]
+    settlement.settle(context.session, arrivals)
+
+
+def _data_requested(context: Context) -> None:
+    request = parse(context.delivery.body, payloads.DataRequest)
+    redaction.answer(context.session, context.shop_id, context.delivery.id, request)
+
+
+def _customer_redacted(context: Context) -> None:
+    request = parse(context.delivery.body, payloads.DataRequest)
+    redaction.redact(context.session, context.shop_id, context.delivery.id, request)
+
+
+def _shop_redacted(context: Context) -> None:
+    # Sent two days after an uninstall. A shop that came back in the meantime keeps its members' points.
+    if context.shop.uninstalled_at is None and shops.was_uninstalled(context.session, context.shop_id):
+        _note(context, "shop.redact_declined", {"reason": "installed again"})
+    else:
+        privacy.erase_shop(context.session, context.shop_id)
 
 
 def _uninstalled(context: Context) -> None:
@@ -172,6 +224,11 @@ _NEWS: dict[str, Callable[[Context], list[Arrival]]] = {
 _CUSTOMERS = frozenset({"customers/create", "customers/update"})
 
 _ACTS: dict[str, Callable[[Context], None]] = {
+    "customers/delete": _customer_deleted,
+    "customers/merge": _customers_merged,
+    "customers/data_request": _data_requested,
+    "customers/redact": _customer_redacted,
+    "shop/redact": _shop_redacted,
     "app/uninstalled": _uninstalled,
     "app/scopes_update": _scopes,
     "bulk_operations/finish": _bulk_finished,

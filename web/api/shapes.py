@@ -5,9 +5,9 @@ Times are RFC 3339 in UTC.
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from loyalty.models import KINDS
 from loyalty.operations import MAX_ADJUSTMENT
@@ -22,6 +22,17 @@ Cursor = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[A-Za-z0-
 Words = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description=f"Items per page, at most {MAX_LIMIT}.")]
 After = Annotated[Cursor | None, Field(description="`next` of the page before.")]
+
+
+def whole(number: Any) -> Any:
+    """JSON knows one kind of number: 100.0 is an integer, though not in Python."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def not_zero(number: int) -> int:
+    if number == 0:
+        raise ValueError("must not be 0")
+    return number
 
 
 class Shape(BaseModel):
@@ -176,7 +187,10 @@ class Adjustment(Asked):
     """Points to give (above zero) or to take (below zero) by hand."""
 
     points: Annotated[
-        int, Field(strict=True, ge=-MAX_ADJUSTMENT, le=MAX_ADJUSTMENT, json_schema_extra={"not": {"const": 0}})
+        int,
+        BeforeValidator(whole),
+        Field(strict=True, ge=-MAX_ADJUSTMENT, le=MAX_ADJUSTMENT, json_schema_extra={"not": {"const": 0}}),
+        AfterValidator(not_zero),
     ]
     reason: Annotated[Words, Field(description="Shown to the member.", examples=["Sorry for the late parcel"])]
 

@@ -1,0 +1,50 @@
+"""Draining with the real settlement, one worker: against the database's own transaction rate, and under a hot member."""
+
+import time
+from functools import partial
+
+from webhooks.drain import drain
+
+from bench import pgbench
+from bench.measure import Effort, Goal, Result, alternate, medians, ratios
+from bench.traffic import Choose, Orders, hot, store, uniform
+from bench.world import Shop, World
+
+RATE = Goal("drain with the real settlement, 1 worker ÷ TPC-B with 8 clients", 1.0, True)
+HOT = Goal("drain, 80% of orders one member ÷ uniform", 0.8, True)
+MEMBERS = 2000
+CLIENTS = 8
+
+
+def enrol(shop: Shop, orders: Orders, members: int = MEMBERS) -> None:
+    """Every member's first order, which makes them members."""
+    store(shop, (orders.body(next(orders.numbers), member) for member in range(members)))
+    drain(shop.database)
+
+
+def drained(shop: Shop, orders: Orders, count: int, choose: Choose) -> float:
+    """Orders settled per second, of `count` that were stored before."""
+    store(shop, orders.bodies(count, choose))
+    began = time.perf_counter()
+    worked = drain(shop.database)
+    took = time.perf_counter() - began
+    if worked != count or shop.ask("SELECT count(*) FROM inbox WHERE state <> 'done'"):
+        raise SystemExit("the drain left deliveries behind")
+    shop.empty_inbox()
+    return count / took
+
+
+def measure(world: World, shop: Shop, orders: Orders, effort: Effort) -> list[Result]:
+    limit = pgbench.prepare_tpc_b(world)
+    enrol(shop, orders)
+    measured = alternate(
+        effort.rounds,
+        tpc_b=partial(pgbench.tpc_b, limit, CLIENTS, effort.seconds),
+        uniform=partial(drained, shop, orders, effort.orders, uniform(MEMBERS)),
+        hot=partial(drained, shop, orders, effort.orders, hot(MEMBERS, 0.8)),
+    )
+    figures = medians(measured)
+    return [
+        Result(RATE, ratios(measured["uniform"], measured["tpc_b"]), figures),
+        Result(HOT, ratios(measured["hot"], measured["uniform"]), figures),
+    ]

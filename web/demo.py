@@ -1,0 +1,125 @@
+"""`flask demo seed`: the demo shop, brought in through the same operations the app uses. Development only.
+
+It may run any number of times: what is there already is left as it is.
+"""
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import sqlalchemy as sa
+from flask.cli import AppGroup
+from sqlalchemy.orm import Session
+
+from core.config import settings
+from core.db import database
+from core.effects import PermanentFailure
+from core.errors import NotAuthenticated
+from loyalty import programs
+from loyalty.models import Member
+from loyalty.program import demo_program
+from shops import keys, operations
+from shops.admin import Admin
+from shops.models import Shop
+from webhooks.drain import count_waiting
+
+PROGRAM_NAME = "North Pier Rewards"
+# Before any order, so that the shop's whole past is settled by its first program.
+SINCE_EVER = datetime(1990, 1, 1, tzinfo=UTC)
+PATIENCE = 90  # seconds for the past to arrive and be worked off
+
+demo = AppGroup("demo", help="The demo shop (development only).")
+
+
+@demo.command("seed")
+def seed() -> None:
+    """Install the demo shop, give it a program, an API key and its past, and print where everything is."""
+    domain = settings().demo_shop
+    if not domain or not settings().sandbox_url:
+        raise click.UsageError("there is no demo shop here: DEMO_SHOP and SANDBOX_URL are not set")
+    shop_id = _installed(domain)
+    with database().transaction(shop_id) as session:
+        _publish_once(session, shop_id)
+        token = _api_token(session, shop_id)
+        new = session.scalar(sa.select(Member.id).where(Member.shop_id == shop_id).limit(1)) is None
+    if new:
+        _ask_sandbox(f"{domain}/replay")
+    _wait_until_worked_off(domain)
+    click.echo(json.dumps(_facts(domain, token), indent=2))
+
+
+def _installed(domain: str) -> int:
+    """The demo shop's id; installed as a merchant would, by opening the app, unless the app works there already."""
+    with database().transaction() as session:
+        shop_id = session.scalar(sa.select(Shop.id).where(Shop.domain == domain))
+    if shop_id is not None and _works(shop_id):
+        return shop_id
+    answer = _ask_sandbox(f"{domain}/session-token")
+    return operations.install(database(), answer["session_token"])
+
+
+def _works(shop_id: int) -> bool:
+    try:
+        with Admin.of(database(), shop_id) as admin:
+            admin.call("shop")
+    except (NotAuthenticated, PermanentFailure):
+        return False
+    return True
+
+
+def _publish_once(session: Session, shop_id: int) -> None:
+    if not programs.load(session, [shop_id]).of(shop_id):
+        programs.publish(session, shop_id, demo_program(PROGRAM_NAME), effective_from=SINCE_EVER, actor="demo")
+
+
+def _api_token(session: Session, shop_id: int) -> str:
+    """The demo's API token. Only its hash is in the database, so the token itself is kept beside the other secrets."""
+    kept = Path(settings().rapport_state) / "demo.json"
+    token: str = json.loads(kept.read_text())["api_token"] if kept.exists() else ""
+    if not keys.verify(session, token):
+        token = keys.create(session, shop_id, "demo")
+        kept.touch(mode=0o600)
+        kept.write_text(json.dumps({"api_token": token}))
+    return token
+
+
+def _ask_sandbox(path: str, method: str = "POST") -> Any:
+    answer = httpx.request(method, f"{settings().sandbox_url}/sandbox/{path}", timeout=30, trust_env=False)
+    return answer.raise_for_status().json()
+
+
+def _wait_until_worked_off(domain: str) -> None:
+    """Wait until the past is here, or a while: whatever is missing then still comes, only later."""
+    deadline = time.monotonic() + PATIENCE
+    while _underway(domain):
+        if time.monotonic() > deadline:
+            click.echo("The demo shop's past is still arriving.", err=True)
+            return
+        time.sleep(0.2)
+
+
+def _underway(domain: str) -> bool:
+    waiting = _ask_sandbox(f"{domain}/deliveries?limit=1", "GET")["counts"].get("pending", 0)
+    return bool(waiting or count_waiting(database()))
+
+
+def _facts(domain: str, token: str) -> dict[str, str | None]:
+    """What `sandbox.json` holds (docs/architecture.md)."""
+    config = settings()
+    return {
+        "base_url": config.app_url,
+        "shop": domain,
+        "shopify_api_secret": config.shopify_api_secret.get_secret_value(),
+        "api_token": token,
+        "apple_ca_pem": None,
+        "database_url": config.database_url,
+        "redis_url": config.redis_url,
+        "staff_login_url": f"{config.app_url}/staff",
+        "merchant_url": f"{config.app_url}/merchant",
+        "portal_url": f"{config.app_url}/apps/rewards",
+        "storefront_url": f"{config.sandbox_url}/{domain}/",
+    }
