@@ -11,15 +11,15 @@ import hmac
 import re
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from core import logs, metrics
-from core.errors import Unavailable
+from core.errors import InvalidInput, Unavailable
 from webhooks.inbox import Inbox, NewDelivery
-from webhooks.payloads import delivery_id
+from webhooks.payloads import delivery_id, moment
 from webhooks.register import Register, ShopRef
 
 PATH = "/webhooks/shopify"
@@ -129,7 +129,8 @@ class Door:
 def _header(environ: Environ, name: str) -> str:
     """A Shopify header; events in preview come with `Shopify-` in place of `X-Shopify-`."""
     value: str = environ.get(f"HTTP_X_SHOPIFY_{name}") or environ.get(f"HTTP_SHOPIFY_{name}") or ""
-    return value.replace("\x00", "").strip()
+    # As text that PostgreSQL can hold: one delivery that it refuses would fail the others of its group.
+    return value.replace("\x00", "").encode("utf-8", "replace").decode().strip()
 
 
 def _must_be_json(environ: Environ, body: bytes) -> None:
@@ -146,8 +147,8 @@ def _must_be_json(environ: Environ, body: bytes) -> None:
 
 
 def _moment(raw: str) -> datetime | None:
+    # The header is outside the signature: a moment that cannot be is none.
     try:
-        moment = datetime.fromisoformat(raw)
-    except ValueError:
+        return moment(datetime.fromisoformat(raw), "triggered_at")
+    except (ValueError, InvalidInput):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -95,7 +95,8 @@ class Inbox:
         error: Exception | None = None
         try:
             self._insert([waiting.delivery for waiting in group])
-        except (psycopg.Error, OSError) as failure:
+        except Exception as failure:
+            # Whatever it is, it must reach all who wait: who is told nothing waits for ever.
             error = failure
             self._hang_up()
         metrics.GROUP_SIZE.observe(len(group))
