@@ -21,6 +21,7 @@ from shops.commands import api_key, shop
 from tiers import perks
 from web import api, edge, health, home
 from webhooks import drain
+from webhooks.commands import backfill, reconcile
 from webhooks.door import PATH, Door
 from webhooks.inbox import Inbox
 from webhooks.register import Register
@@ -56,7 +57,7 @@ def create_app(config: Settings | None = None) -> Flask:
     app.secret_key = config.secret_key.get_secret_value()
     for face in (edge, health, api, home):
         face.register(app)
-    for command in (ledger, shop, api_key, worker, clock):
+    for command in (ledger, shop, api_key, reconcile, backfill, worker, clock):
         app.cli.add_command(command)
     return app
 

@@ -1,14 +1,13 @@
-"""Draining with the real settlement, one worker: against the database's own transaction rate, and under a hot member."""
+"""Draining with the real settlement, one worker: against TPC-B on the same server, and with one hot member."""
 
 import time
 from functools import partial
-
-from webhooks.drain import drain
 
 from bench import pgbench
 from bench.measure import Effort, Goal, Result, alternate, medians, ratios
 from bench.traffic import Choose, Orders, hot, store, uniform
 from bench.world import Shop, World
+from webhooks.drain import drain
 
 RATE = Goal("drain with the real settlement, 1 worker ÷ TPC-B with 8 clients", 1.0, True)
 HOT = Goal("drain, 80% of orders one member ÷ uniform", 0.8, True)

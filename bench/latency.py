@@ -1,4 +1,4 @@
-"""From received to posted, with web, worker and clock running and orders arriving at half the rate the door can take."""
+"""From received to posted: web, worker and clock running, orders arriving at half the rate the door can take."""
 
 import time
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
+from bench.world import Shop, World
 from core.db import APP_ROLE
 from sandbox.services import Postgres
-
-from bench.world import Shop, World
 
 TPC_B_SCALE = 10  # at least the number of clients, so that they don't queue for one row
 # The row that the door writes, by the role and under the policies that the door writes it.

@@ -2,8 +2,10 @@
 
 import itertools
 import random
+import time
 from collections.abc import Callable, Iterator
 
+from bench.world import DOMAIN, SECRET, Shop
 from core.db import insert_rows
 from sandbox import orders, payloads
 from sandbox.orders import Customer
@@ -11,11 +13,9 @@ from sandbox.signing import sign
 from sandbox.traffic import Mix, Writer, customer, encode
 from webhooks.models import Delivery
 
-from bench.world import DOMAIN, SECRET, Shop
-
 TOPIC = "orders/create"
 BODY_SIZE = 10 * 1024  # bytes; the middle of what stores send
-START = 1_795_305_600  # epoch seconds of the first order
+START = int(time.time()) - 86_400  # epoch seconds of the first order
 # Everybody buys, nobody changes their mind: the path that almost every delivery takes.
 MIX = Mix(gift_cards=0, tips=0, foreign=0, guests=0)
 

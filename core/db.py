@@ -55,6 +55,7 @@ class Database:
             max_overflow=pool_size,
             pool_timeout=4,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error's text ends up in logs, and values may be personal
             connect_args={"options": options, "connect_timeout": 3, "prepare_threshold": 3},
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)

@@ -228,8 +228,12 @@ def update_customers(session: Session, customers: Iterable[Customer]) -> None:
 
 def locked_member(session: Session, shop_id: int, member_id: int) -> Member:
     """The member, locked until the transaction ends. Raises NotFound."""
+    # A settlement may have written past what this session has loaded: read the row anew.
     member = session.scalar(
-        sa.select(Member).where(Member.shop_id == shop_id, Member.id == member_id).with_for_update()
+        sa.select(Member)
+        .where(Member.shop_id == shop_id, Member.id == member_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     )
     if member is None:
         raise NotFound("there is no such member", code="no_member")

@@ -14,7 +14,7 @@ from babel.numbers import get_currency_name
 from core.money import minor_digits, money_text
 from loyalty.models import Posting
 from loyalty.operations import signed_points
-from loyalty.rules import HOLDING, points_for
+from loyalty.rules import HOLDING
 
 Told = Mapping[str, Any]
 TierNames = Mapping[str, str]
@@ -88,14 +88,14 @@ def _arithmetic(told: Told, tier_names: TierNames) -> str:
 
 
 def _refunded(posting: Posting, told: Told, _: TierNames) -> str:
-    amount, gone = money_text(told["refunded"], told["currency"]), _went_back(posting.points)
-    before = points_for(
-        told["spend"], minor_digits(told["currency"]), Fraction(told["rate"]), Fraction(told["multiplier"])
-    )
-    if told.get("points_before") == before:
-        return f"{amount} of {_order(told)} was refunded, so {gone}."
-    # Something was refunded earlier: the explanation knows the sum, not this refund's share of it.
-    return f"{amount} of {_order(told)} has been refunded in all, so {gone}."
+    this_time = told["refunded"] - told.get("refunded_before", 0)
+    amount = money_text(this_time, told["currency"])
+    return f"{amount} of {_order(told)} was refunded, so {_went_back(posting.points)}."
+
+
+def _merged(posting: Posting, told: Told, _: TierNames) -> str:
+    points = _points(posting.points)
+    return f"{points} came along" + (" from your other account." if _signed(posting) > 0 else " to your other account.")
 
 
 def _edited(posting: Posting, told: Told, _: TierNames) -> str:
@@ -147,6 +147,7 @@ _TELLERS: dict[str, _Teller] = {
     "spent_points_forgiven": _forgiven,
     "joined": _joined,
     "adjusted": _adjusted,
+    "merged": _merged,
     **dict.fromkeys(_BECAUSE, _refused),
 }
 

@@ -3,7 +3,7 @@ without one it says in a line what this is, and nothing of the demo exists.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core import clock, logs
 from core.config import settings
-from core.db import database
+from core.db import database, open_shops
 from core.errors import NotFound
 from core.money import money_text
 from shops.models import Shop
@@ -82,14 +82,11 @@ showcase = Blueprint("showcase", __name__)
 
 def register(app: Flask) -> None:
     """With a demo shop the showcase and its command, otherwise the plain page."""
-    if not settings().demo_shop:
+    if settings().demo_shop:
+        app.register_blueprint(showcase)
+        app.cli.add_command(demo)
+    else:
         app.register_blueprint(home)
-        return
-    for place in PLACES:
-        if place.path:
-            showcase.add_url_rule(place.path, place.path, not_built, defaults={"place": place})
-    app.register_blueprint(showcase)
-    app.cli.add_command(demo)
 
 
 @home.get("/")
@@ -98,31 +95,85 @@ def plain() -> str:
 
 
 @showcase.get("/")
-def index() -> str | tuple[str, int]:
-    """The page is there even when the database is not: it then says so, and looks again by itself."""
-    try:
-        return render_template("home/index.html", places=PLACES, fragment=_fragment())
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        log.warning("the live view has no database", error=type(error).__name__)
-        return render_template("home/index.html", places=PLACES, fragment=render_template("home/away.html")), 503
+def index() -> str:
+    return render_template("home/index.html", fragment=_live_view())
 
 
 @showcase.get("/demo/live")
 def fragment() -> Response:
     """The live part of the page alone, as HTML; 304 while nothing has changed."""
-    response = Response(_fragment())
+    response = Response(_live_view())
     response.headers["Cache-Control"] = "no-cache"
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
-@showcase.get("/demo/members/<int:member_id>")
+def _live_view() -> str:
+    with database().transaction() as session:
+        shop = shop_by_domain(session, settings().demo_shop)
+        open_shops(session, [shop.id])
+        return render_template("home/live.html", shop=shop, live=live.read(session, shop))
+
+
+@showcase.get(f"/demo/members/<int(max={2**63 - 1}):member_id>")
 def member(member_id: int) -> str:
     with database().transaction() as session:
-        shop = _shop(session)
-    with database().transaction(shop.id) as session:
-        return render_template("home/member.html", history=live.history(session, shop, member_id))
+        shop = shop_by_domain(session, settings().demo_shop)
+        open_shops(session, [shop.id])
+        return render_template("home/member.html", shop=shop, history=live.history(session, shop, member_id))
 
 
-def not_built(place: Place) -> tuple[str, int]:
+def _not_built(place: Place) -> tuple[str, int]:
     return render_template("home/not_built.html", place=place), 501
+
+
+for _place in PLACES:
+    if _place.path:
+        showcase.add_url_rule(_place.path, _place.name, _not_built, defaults={"place": _place})
+
+
+@showcase.errorhandler(NotFound)
+def _missing(error: NotFound) -> tuple[str, int]:
+    """No demo shop yet: it is on its way, and the page looks again by itself. No such member: say so."""
+    if error.code == "no_shop":
+        return render_template("home/index.html", fragment=render_template("home/loading.html")), 503
+    return render_template("home/missing.html"), 404
+
+
+@showcase.errorhandler(OperationalError)
+@showcase.errorhandler(InterfaceError)
+@showcase.errorhandler(PoolTimeout)
+def _unreachable(error: Exception) -> tuple[str, int]:
+    """The page is there even when the database is not: it says so, and looks again by itself."""
+    log.warning("the live view has no database", error=type(error).__name__)
+    return render_template("home/index.html", fragment=render_template("home/away.html")), 503
+
+
+@showcase.context_processor
+def _for_templates() -> dict[str, Any]:
+    storefront = f"{settings().sandbox_url}/{settings().demo_shop}/"
+    return {"places": PLACES, "storefront_url": storefront, "money": money_text, "when": _when, "lasting": _lasting}
+
+
+def _when(at: datetime, shop: Shop) -> str:
+    """The time of day for today in the shop's own zone, else the date."""
+    zone = ZoneInfo(shop.timezone)
+    local, today = at.astimezone(zone), clock.now().astimezone(zone)
+    if local.date() == today.date():
+        return format_datetime(local, "HH:mm", locale="en")
+    return format_datetime(local, "d MMM" if local.year == today.year else "d MMM yyyy", locale="en")
+
+
+def _lasting(milliseconds: int) -> str:
+    """38 ms, 6.2 s, 3 min."""
+    if milliseconds < 1000:
+        return f"{milliseconds} ms"
+    return f"{milliseconds / 1000:.1f} s" if milliseconds < 60_000 else f"{milliseconds // 60_000:,} min"
+
+
+@home.after_request
+@showcase.after_request
+def _strict(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = _POLICY
+    return response

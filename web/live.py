@@ -1,9 +1,9 @@
 """What the live view shows: the newest deliveries, what they did to members' points, and where those members stand."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ from loyalty.models import Member, Posting
 from loyalty.operations import signed_points
 from loyalty.orders import read_orders
 from loyalty.programs import Programs, Version
-from loyalty.wording import sentence
+from loyalty.wording import order_text, sentence
 from shops.models import Shop
 from tiers.ladders import ladder_of
 from tiers.models import TierPeriod
@@ -26,7 +26,7 @@ from webhooks.models import Delivery
 
 DELIVERIES = 10
 MOMENTS = 24
-MEMBERS = 12
+MEMBERS = 24
 HISTORY = 100
 # Members are those of the newest so many postings: bounded by the index, however large the ledger.
 RECENT_POSTINGS = 500
@@ -56,6 +56,7 @@ class Arrived(NamedTuple):
     """A delivery. `about` names its order or customer; `took` is milliseconds from its arrival to its commit."""
 
     id: int
+    order_id: int | None
     topic: str
     title: str
     about: str
@@ -65,12 +66,16 @@ class Arrived(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """Something that happened to a member: points that came or went (`points`, signed), or another tier (None)."""
+    """Something that happened to a member: points that came or went (`points`, signed), or another tier (None).
+
+    `waiting` points are not theirs to use yet.
+    """
 
     id: str
     member_id: int
     name: str
     points: int | None
+    waiting: bool
     text: str
     at: datetime
     recorded_at: datetime
@@ -83,6 +88,7 @@ class Card(NamedTuple):
     """
 
     id: int
+    customer_id: int | None
     name: str
     available: int
     pending: int
@@ -95,20 +101,22 @@ class Card(NamedTuple):
 
 
 class Live(NamedTuple):
-    """Everything on the page. `news` is about `star`; without news, `star` is whoever is closest to the next tier."""
+    """Everything on the page. `news` is about `star`; without news, `star` is whoever is closest to the next tier.
 
-    shop: Shop
+    `nothing` says why the order of the newest delivery earns nothing, if it does.
+    """
+
     star: Card | None
     news: Sequence[Moment]
     moments: Sequence[Moment]
     members: Sequence[Card]
     deliveries: Sequence[Arrived]
+    nothing: str | None
 
 
 class History(NamedTuple):
-    """A member and everything that happened to them, newest first; `cut` when there is more."""
+    """A member and what happened to them, newest first; `cut` when there is more."""
 
-    shop: Shop
     member: Card
     moments: Sequence[Moment]
     cut: bool
@@ -121,7 +129,9 @@ def read(session: Session, shop: Shop) -> Live:
     members = _members(session, shop.id, _recent_members(session, shop.id), published)
     news = _news(moments)
     star = next((card for card in members if news and card.id == news[0].member_id), None)
-    return Live(shop, star or _closest(members), news if star else (), moments, members, _deliveries(session, shop.id))
+    deliveries = _deliveries(session, shop.id)
+    nothing = _nothing(session, shop.id, deliveries, published)
+    return Live(star or _closest(members), news if star else (), moments, members, deliveries, nothing)
 
 
 def history(session: Session, shop: Shop, member_id: int) -> History:
@@ -132,7 +142,9 @@ def history(session: Session, shop: Shop, member_id: int) -> History:
     if not cards:
         raise NotFound("this shop has no program yet", code="no_program")
     moments = _moments(session, shop, published, member.id, HISTORY + 1)
-    return History(shop, cards[0], moments[:HISTORY], len(moments) > HISTORY)
+    # Told as it happened: what became known late stands where it belongs.
+    told = sorted(moments[:HISTORY], key=lambda moment: moment.at, reverse=True)
+    return History(cards[0], told, len(moments) > HISTORY)
 
 
 def _news(moments: Sequence[Moment]) -> list[Moment]:
@@ -155,7 +167,8 @@ def _moments(session: Session, shop: Shop, published: Programs, member_id: int |
     """Newest first, by when it became known; a promotion stands above the points that came with it."""
     postings: Sequence[Posting] = _newest(session, Posting, shop.id, member_id, limit)
     periods: Sequence[TierPeriod] = _newest(session, TierPeriod, shop.id, member_id, limit)
-    names = _names(session, shop.id, {row.member_id for row in chain(postings, periods)})
+    owners = {row.member_id for row in postings} | {row.member_id for row in periods}
+    names = _names(session, shop.id, owners)
     moments = [_points_moment(row, names, _version(published, row)) for row in postings]
     moments += [_tier_moment(row, names, _version(published, row), shop.currency) for row in periods]
     moments.sort(key=lambda moment: (moment.recorded_at, moment.at, moment.points is None), reverse=True)
@@ -185,15 +198,17 @@ def _name(member: Member) -> str:
 def _points_moment(row: Posting, names: Mapping[int, str], version: Version | None) -> Moment:
     text = sentence(row, queries.tier_names(version.program) if version else {})
     points = signed_points(row.source, row.target, row.points)
-    name = names.get(row.member_id, "")
-    return Moment(f"p{row.id}", row.member_id, name, points, text, row.occurred_at, row.recorded_at)
+    return Moment(
+        f"p{row.id}", row.member_id, names.get(row.member_id, ""), points, row.target == "pending", text,
+        row.occurred_at, row.recorded_at,
+    )  # fmt: skip
 
 
 def _tier_moment(row: TierPeriod, names: Mapping[int, str], version: Version | None, currency: str) -> Moment:
-    name = names.get(row.member_id, "")
     return Moment(
-        f"t{row.id}", row.member_id, name, None, _tier_text(row, version, currency), row.since, row.recorded_at
-    )
+        f"t{row.id}", row.member_id, names.get(row.member_id, ""), None, False, _tier_text(row, version, currency),
+        row.since, row.recorded_at,
+    )  # fmt: skip
 
 
 def _tier_text(row: TierPeriod, version: Version | None, currency: str) -> str:
@@ -239,24 +254,35 @@ def _card(member: Member, standing: Standing, version: Version) -> Card:
     step, following = keys.index(standing.key), standing.next
     progress = 100
     if following:
-        floor, goal = rungs[step].threshold, rungs[step + 1].threshold
-        progress = max(0, 100 * (goal - following.remaining - floor) // (goal - floor))
+        goal = rungs[step + 1].threshold
+        progress = 100 * (goal - following.remaining) // goal
     return Card(
-        id=member.id, name=_name(member), available=member.available, pending=member.pending, tier=standing.name,
-        step=step + 1, steps=len(rungs), progress=progress, next_tier=following.name if following else None,
+        id=member.id,
+        customer_id=member.customer_id,
+        name=_name(member),
+        available=member.available,
+        pending=member.pending,
+        tier=standing.name,
+        step=step + 1,
+        steps=len(rungs),
+        progress=progress,
+        next_tier=following.name if following else None,
         remaining=following.remaining if following else None,
-    )  # fmt: skip
+    )
 
 
 # What arrived
 
 
-class _Body(msgspec.Struct):
-    """As much of a body as says what it is about; ids of orders and of refunds' orders."""
+_Id = Annotated[int, msgspec.Meta(ge=1, lt=2**63)]
 
-    id: int | None = None
+
+class _Body(msgspec.Struct):
+    """As much of a body as says what it is about; `id` may be an order's or any other's."""
+
+    id: _Id | None = None
     name: str | None = None
-    order_id: int | None = None
+    order_id: _Id | None = None
     first_name: str | None = None
     last_name: str | None = None
 
@@ -279,7 +305,18 @@ def _read_body(body: bytes) -> _Body:
 
 def _arrived(row: Delivery, body: _Body, orders: Mapping[int, str]) -> Arrived:
     person = " ".join(filter(None, (body.first_name, body.last_name)))
-    about = body.name or orders.get(body.order_id or body.id or 0) or person
+    order_id = body.order_id or (body.id if row.topic.startswith("orders/") else None)
+    about = body.name or orders.get(order_id or 0) or person
     took = max(1, round((row.done_at - row.received_at).total_seconds() * 1000)) if row.done_at else None
     title = _TOPICS.get(row.topic, row.topic)
-    return Arrived(row.id, row.topic, title, about, row.state, took, row.received_at)
+    return Arrived(row.id, order_id, row.topic, title, about, row.state, took, row.received_at)
+
+
+def _nothing(session: Session, shop_id: int, deliveries: Sequence[Arrived], published: Programs) -> str | None:
+    if not deliveries or not deliveries[0].order_id or not published.of(shop_id):
+        return None
+    with suppress(NotFound):
+        found = queries.order(session, shop_id, deliveries[0].order_id, published)
+        if found.not_earning and found.order.state:
+            return order_text(found.order.state.name, found.not_earning, None, {})
+    return None

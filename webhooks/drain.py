@@ -1,7 +1,6 @@
 """The drain: works off the inbox in batches, each in one transaction.
 
-A batch that fails is taken apart and tried one delivery at a time behind savepoints, so that one poisonous delivery
-delays no other. What fails is tried again with back-off, and stays visible when it gives up.
+A batch that fails is undone and tried one delivery at a time, so that one poisonous delivery delays no other. What fails is tried again with back-off, and stays visible when it gives up.
 """
 
 import time
@@ -59,17 +58,18 @@ HINT = Hinted("drain", "webhooks.jobs.drain", waiting)
 
 def _drain_batch(database: Database) -> int:
     began = time.perf_counter()
-    with database.transaction() as session:
-        claimed = _claim(session)
-        if not claimed:
-            return 0
-        try:
-            with session.begin_nested():
+    claimed: Sequence[Any] = []
+    try:
+        with database.transaction() as session:
+            claimed = _claim(session)
+            if claimed:
                 _work(session, claimed)
-        except Exception as error:
-            log.warning("batch taken apart", size=len(claimed), error=_one_line(error))
-            for delivery in claimed:
-                _work_alone(session, delivery)
+    except Exception as error:
+        if not claimed:
+            raise
+        log.warning("batch taken apart", size=len(claimed), error=_one_line(error))
+        for delivery in claimed:
+            _work_alone(database, delivery)
     metrics.DRAIN_SECONDS.observe(time.perf_counter() - began)
     return len(claimed)
 
@@ -87,16 +87,26 @@ def _work(session: Session, deliveries: Sequence[Any]) -> None:
     _mark(session, [(d, *outcomes[d.shop_id, d.id]) for d in deliveries])
 
 
-def _work_alone(session: Session, delivery: Any) -> None:
+def _work_alone(database: Database, delivery: Any) -> None:
+    # A transaction each: locks gathered from one delivery to the next would be in no order, and deadlock with others.
     try:
-        with session.begin_nested():
-            _work(session, [delivery])
+        with database.transaction(delivery.shop_id) as session:
+            if session.scalar(_this(sa.select(Delivery.id), delivery).with_for_update(skip_locked=True)):
+                _work(session, [delivery])
     except Exception as error:
         log.warning(
             "delivery failed", shop_id=delivery.shop_id, delivery_id=delivery.webhook_id, topic=delivery.topic,
             attempt=delivery.attempts + 1, error=_one_line(error),
         )  # fmt: skip
-        _put_back(session, delivery, error)
+        with database.transaction(delivery.shop_id) as session:
+            _put_back(session, delivery, error)
+
+
+def _this(statement: Any, delivery: Any) -> Any:
+    """The delivery's row, unless another drain has worked it off meanwhile."""
+    return statement.where(
+        Delivery.shop_id == delivery.shop_id, Delivery.id == delivery.id, Delivery.state == "pending"
+    )
 
 
 def _mark(session: Session, outcomes: Sequence[tuple[Any, str, str | None]]) -> None:
@@ -112,9 +122,7 @@ def _put_back(session: Session, delivery: Any, error: Exception) -> None:
     gave_up = delivery.attempts >= len(BACK_OFF) or isinstance(error, InvalidInput)
     metrics.DRAINED.labels("failed" if gave_up else "retried").inc()
     session.execute(
-        sa.update(Delivery)
-        .where(Delivery.shop_id == delivery.shop_id, Delivery.id == delivery.id)
-        .values(
+        _this(sa.update(Delivery), delivery).values(
             state="failed" if gave_up else "pending",
             attempts=delivery.attempts + 1,
             error=_one_line(error),

@@ -305,7 +305,7 @@ class Settlement:
         spend = eligible_spend(order.state, order.refunds, terms.policy)
         wanted = target(order.state, spend, terms, now=self.now, deleted_at=order.deleted_at)
         reason = why(order.settled, wanted.explanation)
-        explanation = {**wanted.explanation, "reason": reason, "points_before": order.pending + order.available}
+        explanation = {**wanted.explanation, "reason": reason, **_before(order)}
         made = moves(order.pending, order.available, wanted.pending, wanted.available)
         order.tier_key, order.version = rung.key, version.number
         self._make(order, account, made, explanation, _occurred_at(order, reason))
@@ -404,6 +404,14 @@ def _owner(arrival: Arrival, members: Mapping[Key, int]) -> int | None:
     if arrival.owner or not arrival.customer:
         return arrival.owner
     return members.get((arrival.shop_id, arrival.customer.customer_id))
+
+
+def _before(order: KnownOrder) -> dict[str, int]:
+    """What the explanation is compared with, so that one change can be told from those before it."""
+    return {
+        "points_before": order.pending + order.available,
+        "refunded_before": (order.settled or {}).get("refunded", 0),
+    }
 
 
 def _by_time(order: KnownOrder) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ from shops import operations as shops
 from shops.models import Shop
 from webhooks import payloads, redaction, settlement
 from webhooks.payloads import CustomerPayload, OrderPayload, parse
+from webhooks.redaction import Told
 from webhooks.settlement import Arrival
 
 Outcome = tuple[str, str | None]
@@ -27,6 +28,7 @@ class News(NamedTuple):
 
     arrivals: list[Arrival]
     customers: list[Customer]
+    told: list[Told]
 
 
 class Context(NamedTuple):
@@ -60,9 +62,10 @@ def handle(session: Session, deliveries: Sequence[Any]) -> dict[Key, Outcome]:
     """
     known = _shops(session, {d.shop_id for d in deliveries})
     contexts = [Context(session, delivery, known[delivery.shop_id]) for delivery in deliveries]
-    batch = News([], [])
+    batch = News([], [], [])
     outcomes = {context.key: _outcome(context, partial(_collect, batch)) for context in contexts}
     settlement.settle(session, batch.arrivals, batch.customers)
+    redaction.blank_late(session, batch.told)
     acting = [context for context in contexts if context.delivery.topic in _ACTS]
     return outcomes | {context.key: _outcome(context, _act) for context in acting}
 
@@ -84,10 +87,20 @@ def _shops(session: Session, ids: Iterable[int]) -> dict[int, Any]:
 def _collect(batch: News, context: Context) -> Outcome:
     topic = context.delivery.topic
     if topic in _NEWS:
-        batch.arrivals.extend(_NEWS[topic](context))
+        arrivals = _NEWS[topic](context)
+        batch.arrivals.extend(arrivals)
+        batch.told.extend(_told(context, a.customer, a.guest_email) for a in arrivals)
     elif topic in _CUSTOMERS:
-        batch.customers.append(_customer(context, parse(context.delivery.body, CustomerPayload), context.at))
+        customer = _customer(context, parse(context.delivery.body, CustomerPayload), context.at)
+        batch.customers.append(customer)
+        batch.told.append(_told(context, customer, None))
     return "done" if topic in TOPICS else "ignored", None
+
+
+def _told(context: Context, customer: Customer | None, email: str | None) -> Told:
+    """Whom a delivery speaks of."""
+    known = (customer.customer_id, customer.email) if customer else (None, email)
+    return Told(context.shop_id, context.delivery.id, *known)
 
 
 def _act(context: Context) -> Outcome:
@@ -177,7 +190,9 @@ def _customer_redacted(context: Context) -> None:
 
 def _shop_redacted(context: Context) -> None:
     # Sent two days after an uninstall. A shop that came back in the meantime keeps its members' points.
-    if context.shop.uninstalled_at is None and shops.was_uninstalled(context.session, context.shop_id):
+    # Asked anew: the uninstall itself may stand earlier in this batch.
+    installed = sa.select(Shop.uninstalled_at.is_(None)).where(Shop.id == context.shop_id)
+    if context.session.scalar(installed) and shops.was_uninstalled(context.session, context.shop_id):
         _note(context, "shop.redact_declined", {"reason": "installed again"})
     else:
         privacy.erase_shop(context.session, context.shop_id)

@@ -44,11 +44,15 @@ REFUSE_CHANGE = """
         RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
     END $$"""
 
-# Postings and events go with the whole shop (shop/redact). Row-level security still binds where the owner is bound.
+# Postings and events go with the whole shop (shop/redact). The owner may be a superuser, whom row-level security does
+# not bind, so both functions ask for themselves whether the shop is open.
 ERASE_SHOP = """
     CREATE FUNCTION erase_shop_ledger(shop bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
     BEGIN
+        IF (shop = ANY (NULLIF(current_setting('rapport.shops', true), '')::bigint[])) IS NOT TRUE THEN
+            RAISE EXCEPTION 'this shop is not open' USING ERRCODE = 'insufficient_privilege';
+        END IF;
         PERFORM set_config('rapport.erasing', 'shop', true);
         DELETE FROM postings WHERE shop_id = shop;
         DELETE FROM events WHERE shop_id = shop;
@@ -60,6 +64,9 @@ ERASE_PERSON = """
     CREATE FUNCTION erase_person_words(shop bigint, person bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
     BEGIN
+        IF (shop = ANY (NULLIF(current_setting('rapport.shops', true), '')::bigint[])) IS NOT TRUE THEN
+            RAISE EXCEPTION 'this shop is not open' USING ERRCODE = 'insufficient_privilege';
+        END IF;
         PERFORM set_config('rapport.erasing', 'person', true);
         UPDATE postings SET explanation = explanation - 'reason_given'
             WHERE shop_id = shop AND member_id = person AND explanation ? 'reason_given';

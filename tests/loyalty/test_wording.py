@@ -108,8 +108,8 @@ def test_points_that_wait(source: str, target: str, kind: str, told: dict[str, A
         ),
         (
             10,
-            {"reason": "refund", "refunded": 30_00, "eligible": 50_00, "points_before": 60},
-            "$30.00 of order #1043 has been refunded in all, so 10 points went back.",
+            {"reason": "refund", "refunded": 30_00, "refunded_before": 20_00, "eligible": 50_00, "points_before": 60},
+            "$10.00 of order #1043 was refunded, so 10 points went back.",
         ),
         (
             1,
@@ -230,13 +230,10 @@ def test_an_order_that_earned_tells_its_arithmetic() -> None:
     [{"test": True}, {"cancelled_at": NOW}, {"status": "voided"}, {"status": "expired"}, {"status": "odd"}],
 )
 def test_every_refusal_has_words_of_its_own(changes: dict[str, Any]) -> None:
+    known: dict[str, Any] = {"status": "paid", "cancelled_at": None, "test": False} | changes
     state = OrderState(
-        **{
-            "order_id": 1, "name": "#7", "processed_at": NOW, "updated_at": NOW, "status": "paid",
-            "cancelled_at": None, "test": False, "currency": "USD", "digits": 2, "taxes_included": False,
-            "shipping": 0, "shipping_tax": 0, "lines": (),
-        } | changes
-    )  # fmt: skip
+        1, "#7", NOW, NOW, currency="USD", digits=2, taxes_included=False, shipping=0, shipping_tax=0, lines=(), **known
+    )
     reason = refusal(state, Terms(1, "order-points", Fraction(1), "insider", Fraction(1), Policy()), None)
     assert reason
     assert "does not count" not in order_text("#7", reason, None, NAMES)

@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Flask
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from core.db import database
 from loyalty import programs
@@ -32,17 +30,17 @@ class Store:
     token: str
 
     @property
-    def client(self) -> FlaskClient:
+    def client(self) -> Any:
         return self.app.test_client()
 
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
 
-    def get(self, path: str, **query: Any) -> TestResponse:
+    def get(self, path: str, **query: Any) -> Any:
         return self.client.get(f"/api/v1{path}", query_string=query, headers=self.headers)
 
-    def post(self, path: str, body: Any, **headers: str) -> TestResponse:
+    def post(self, path: str, body: Any, **headers: str) -> Any:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.client.post(f"/api/v1{path}", json=body, headers=self.headers | named)
 

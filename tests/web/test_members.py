@@ -246,7 +246,8 @@ def test_what_is_unknown_is_not_found(store: Store) -> None:
 
 def pages(store: Store, path: str, limit: int, between: Any = lambda: None) -> list[dict[str, Any]]:
     """Every item of a listing, page by page; `between` happens after each page."""
-    items, cursor = [], {}
+    items: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
     while True:
         page = store.get(path, limit=limit, **cursor).json
         items += page["items"]

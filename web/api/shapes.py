@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from loyalty.models import KINDS
 from loyalty.operations import MAX_ADJUSTMENT
@@ -31,7 +32,7 @@ def whole(number: Any) -> Any:
 
 def not_zero(number: int) -> int:
     if number == 0:
-        raise ValueError("must not be 0")
+        raise PydanticCustomError("zero", "must not be 0")
     return number
 
 
@@ -188,9 +189,9 @@ class Adjustment(Asked):
 
     points: Annotated[
         int,
-        BeforeValidator(whole),
         Field(strict=True, ge=-MAX_ADJUSTMENT, le=MAX_ADJUSTMENT, json_schema_extra={"not": {"const": 0}}),
         AfterValidator(not_zero),
+        BeforeValidator(whole),
     ]
     reason: Annotated[Words, Field(description="Shown to the member.", examples=["Sorry for the late parcel"])]
 
