@@ -19,6 +19,7 @@ from core.jobs import Hinted, Periodic
 from loyalty.commands import ledger
 from shops.commands import api_key, shop
 from tiers import perks
+from tiers.commands import tier
 from web import api, edge, health, home
 from webhooks import drain
 from webhooks.commands import backfill, reconcile
@@ -57,7 +58,7 @@ def create_app(config: Settings | None = None) -> Flask:
     app.secret_key = config.secret_key.get_secret_value()
     for face in (edge, health, api, home):
         face.register(app)
-    for command in (ledger, shop, api_key, reconcile, backfill, worker, clock):
+    for command in (ledger, tier, shop, api_key, reconcile, backfill, worker, clock):
         app.cli.add_command(command)
     return app
 

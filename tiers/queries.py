@@ -8,9 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from loyalty.models import Member, SpendFact
-from loyalty.programs import Version
+from loyalty.programs import Programs, Version
 from tiers.ladders import ladder_of
-from tiers.rules import INSTANT, Ladder
+from tiers.models import TierPeriod
+from tiers.rules import INSTANT, Ladder, Rung
+from tiers.spend import histories
 
 
 class NextTier(NamedTuple):
@@ -54,3 +56,17 @@ def _standing(member: Member, ladder: Ladder, spent: int) -> Standing:
     rung, above = ladder.rung(member.tier_key), ladder.above(member.tier_key)
     following = NextTier(above.key, above.name, max(0, above.threshold - spent)) if above else None
     return Standing(rung.key, rung.name, member.tier_since, following)
+
+
+def tier_at(session: Session, programs: Programs, shop_id: int, member_id: int, moment: datetime) -> Rung:
+    """The tier a member held at any moment: the ladder in force then, applied to what had happened before it."""
+    ladder = ladder_of(programs.in_force(shop_id, moment))
+    key = (shop_id, member_id, ladder.window)
+    history = histories(session, {key: moment}, moment)[key]
+    return ladder.reached(history.before(moment, ladder.window))
+
+
+def tier_history(session: Session, shop_id: int, member_id: int) -> list[TierPeriod]:
+    """Every move between tiers as it was made, oldest first, each with its reason."""
+    moves = sa.select(TierPeriod).where(TierPeriod.shop_id == shop_id, TierPeriod.member_id == member_id)
+    return list(session.scalars(moves.order_by(TierPeriod.id)))

@@ -20,6 +20,7 @@ from sandbox.orders import Basket, Customer, Item, Order
 from tests.webhooks.rig import House, delivery
 from tiers.models import TierPeriod
 from tiers.operations import review
+from tiers.queries import tier_at
 
 T0 = datetime(2026, 1, 5, 10, tzinfo=UTC)
 NOOR = Customer(77, "Noor", "Haddad", "noor@example.com", int(T0.timestamp()), int(T0.timestamp()))
@@ -75,6 +76,12 @@ class Story:
         with self.at(day), self.house.database.transaction(self.shop) as session:
             known = programs.load(session, [self.shop])
             record(session, review(session, [(self.shop, self.member().id)], known, clock.now()))
+
+    def tier_at(self, day: float) -> str:
+        """The tier she held then, as one can ask at any time."""
+        with self.house.database.transaction(self.shop) as session:
+            known = programs.load(session, [self.shop])
+            return tier_at(session, known, self.shop, self.member().id, T0 + timedelta(days=day)).key
 
     def tiers(self) -> list[str]:
         """The tiers reached, in order."""

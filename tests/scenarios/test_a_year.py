@@ -160,3 +160,20 @@ def test_waiting_days_release_by_the_clock(story: Story) -> None:
             upkeep.release_points(story.house.database)
         assert story.member().pending == pending
     assert story.ledger() == [("bonus", 50), ("earn", 80), ("release", 80)]
+
+
+def test_the_tier_at_any_past_moment(story: Story) -> None:
+    """
+    T0 $600 ─ Advocate ──── +10d all back ─ Insider ──── +20d $2,000 ─ Ambassador
+    """
+    first = story.buy(0, 600)
+    story.refund(10, first, pieces=1)
+    story.buy(20, 2000)
+    assert [story.tier_at(day) for day in (0, 0.1, 9.9, 10.1, 20, 20.1)] == [
+        "insider",  # at the very moment of the first order nothing has happened before it
+        "advocate",
+        "advocate",
+        "insider",
+        "insider",
+        "ambassador",
+    ]
