@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,7 +156,15 @@ def environment(services: Services, port: int) -> dict[str, str]:
         "SHOPIFY_STORE_URL": f"{sandbox_url}/{{shop}}",
         "SANDBOX_URL": sandbox_url,
         "DEMO_SHOP": DEMO_SHOP,
+        "PROMETHEUS_MULTIPROC_DIR": str(emptied(state / "metrics")),
     }
+
+
+def emptied(folder: Path) -> Path:
+    """The processes' counters begin anew with each start."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 class Supervisor:

@@ -1,10 +1,13 @@
 """`/healthz`: the process runs. `/readyz`: it can do its work. `/metrics`: Prometheus."""
 
+import contextlib
+import os
 from collections.abc import Callable
 
 import sqlalchemy as sa
 from flask import Blueprint, Flask, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from core import jobs, metrics
 from core.db import database
@@ -31,8 +34,14 @@ def ready() -> tuple[dict[str, str], int]:
 
 @health.get("/metrics")
 def scrape() -> Response:
-    metrics.PENDING.set_function(lambda: count_waiting(database()))
-    return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    """All processes of this machine where PROMETHEUS_MULTIPROC_DIR names their common folder, else this one alone."""
+    with contextlib.suppress(sa.exc.SQLAlchemyError):
+        metrics.PENDING.set(count_waiting(database()))
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
 def _answers(ask: Callable[[], object]) -> str:
