@@ -67,7 +67,7 @@ def create_door(config: Settings | None = None) -> Door:
     """The webhook door with its own connection to the database."""
     config = config or settings()
     inbox = Inbox(config.database_url, stored=functools.partial(jobs.hints.send, drain.HINT))
-    return Door(inbox, Register(database()), config.webhook_secrets, config.webhook_body_limit)
+    return Door(inbox, Register(config.database_url), config.webhook_secrets, config.webhook_body_limit)
 
 
 class Application:

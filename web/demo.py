@@ -6,7 +6,6 @@ It may run any number of times: what is there already is left as it is.
 import json
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -78,7 +77,7 @@ def _publish_once(session: Session, shop_id: int) -> None:
 
 def _api_token(session: Session, shop_id: int) -> str:
     """The demo's API token. Only its hash is in the database, so the token itself is kept beside the other secrets."""
-    kept = Path(settings().rapport_state) / "demo.json"
+    kept = settings().rapport_state / "demo.json"
     token: str = json.loads(kept.read_text())["api_token"] if kept.exists() else ""
     if not keys.verify(session, token):
         token = keys.create(session, shop_id, "demo")
@@ -108,7 +107,7 @@ def _underway(domain: str) -> bool:
 
 
 def _facts(domain: str, token: str) -> dict[str, str | None]:
-    """What `sandbox.json` holds (docs/architecture.md)."""
+    """What `sandbox.json` holds: where everything is and the secrets to reach it, null for what isn't built yet."""
     config = settings()
     return {
         "base_url": config.app_url,

@@ -78,7 +78,7 @@ class Moment(NamedTuple):
     waiting: bool
     text: str
     at: datetime
-    recorded_at: datetime
+    recorded_at: datetime  # to the second: one settlement's postings may differ by less
 
 
 class Card(NamedTuple):
@@ -149,10 +149,8 @@ def history(session: Session, shop: Shop, member_id: int) -> History:
 
 def _news(moments: Sequence[Moment]) -> list[Moment]:
     """What the newest fact did to its member, all of it, unless that is long ago."""
-    if not moments or moments[0].at < clock.now() - NEWS:
-        return []
-    first = moments[0]
-    return [m for m in moments if (m.member_id, m.recorded_at) == (first.member_id, first.recorded_at)][:2]
+    recent = [moment for moment in moments if moment.at > clock.now() - NEWS]
+    return [m for m in recent if (m.member_id, m.recorded_at) == (recent[0].member_id, recent[0].recorded_at)][:2]
 
 
 def _closest(members: Sequence[Card]) -> Card | None:
@@ -200,14 +198,14 @@ def _points_moment(row: Posting, names: Mapping[int, str], version: Version | No
     points = signed_points(row.source, row.target, row.points)
     return Moment(
         f"p{row.id}", row.member_id, names.get(row.member_id, ""), points, row.target == "pending", text,
-        row.occurred_at, row.recorded_at,
+        row.occurred_at, row.recorded_at.replace(microsecond=0),
     )  # fmt: skip
 
 
 def _tier_moment(row: TierPeriod, names: Mapping[int, str], version: Version | None, currency: str) -> Moment:
     return Moment(
         f"t{row.id}", row.member_id, names.get(row.member_id, ""), None, False, _tier_text(row, version, currency),
-        row.since, row.recorded_at,
+        row.since, row.recorded_at.replace(microsecond=0),
     )  # fmt: skip
 
 
@@ -274,7 +272,7 @@ def _card(member: Member, standing: Standing, version: Version) -> Card:
 # What arrived
 
 
-_Id = Annotated[int, msgspec.Meta(ge=1, lt=2**63)]
+_Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class _Body(msgspec.Struct):

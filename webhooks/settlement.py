@@ -349,14 +349,18 @@ class Settlement:
 
     def _climb(self, history: Mapping[HistoryKey, SpendHistory]) -> None:
         for account in self.accounts.values():
-            if not account.changed_at:
-                continue
-            version = self.programs.in_force(account.shop_id, self.now)
-            window = ladder_of(version).window
-            # A shop's clock may run ahead of ours: an order it has sent has been placed.
-            moment = max([self.now, *account.changed_at])
-            spend = history[(*account.key, window)].before(moment + INSTANT, window)
-            since = min(self.now, max(account.changed_at))
+            if account.changed_at:
+                version = self.programs.in_force(account.shop_id, self.now)
+                self._climb_step_by_step(account, version, history[(*account.key, ladder_of(version).window)])
+
+    def _climb_step_by_step(self, account: Account, version: Version, history: SpendHistory) -> None:
+        """Each move at its own moment, also when a batch brings a year of orders; and where the member stands now."""
+        window = ladder_of(version).window
+        # A shop's clock may run ahead of ours: an order it has sent has been placed.
+        latest = max([self.now, *account.changed_at])
+        for moment in [*sorted(at for at in set(account.changed_at) if at >= account.tier_since), latest]:
+            spend = history.before(moment + INSTANT, window)
+            since = max(account.tier_since, min(moment, self.now))
             moved = climb(self.session, account, spend, version, since=since, now=self.now)
             if moved:
                 self.happened.append(moved)

@@ -1,7 +1,8 @@
 """Telling a story to the app: orders are placed, paid, edited, refunded and cancelled in the sandbox's store, and what
 the store would send goes through the inbox and the drain, with the clock at that moment."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from sandbox import orders as store
 from sandbox import payloads
 from sandbox.catalogue import DEMO
 from sandbox.orders import Basket, Customer, Item, Order
+from sandbox.signing import Delivery
 from tests.webhooks.rig import House, delivery
 from tiers.models import TierPeriod
 from tiers.operations import review
@@ -33,6 +35,7 @@ class Story:
         self.house = house
         self.shop = house.open_shop(DEMO.domain)
         self.orders = 0
+        self.held: list[Delivery] | None = None
 
     def at(self, day: float) -> AbstractContextManager[None]:
         return clock.fixed_at(T0 + timedelta(days=day))
@@ -83,6 +86,24 @@ class Story:
             known = programs.load(session, [self.shop])
             return tier_at(session, known, self.shop, self.member().id, T0 + timedelta(days=day)).key
 
+    @contextmanager
+    def kept_back(self, told: list[Delivery]) -> Iterator[None]:
+        """The store's deliveries are collected instead of sent."""
+        self.held = told
+        yield
+        self.held = None
+
+    def send(self, day: float, told: list[Delivery]) -> None:
+        """Deliveries that were kept back arrive together."""
+        with self.at(day):
+            self.house.settle(self.shop, told)
+
+    def moves(self) -> list[tuple[str, int]]:
+        """The tiers reached, each with its day."""
+        with self.house.database.transaction(self.shop) as session:
+            rows = session.execute(sa.select(TierPeriod.tier_key, TierPeriod.since).order_by(TierPeriod.id)).all()
+        return [(key, (since - T0).days) for key, since in rows]
+
     def tiers(self) -> list[str]:
         """The tiers reached, in order."""
         with self.house.database.transaction(self.shop) as session:
@@ -109,8 +130,10 @@ class Story:
         return [(row.kind, signed_points(row.source, row.target, row.points)) for row in rows]
 
     def _deliver(self, day: float, topic: str, body: object) -> None:
-        with self.at(day):
-            self.house.settle(self.shop, [delivery(topic, body)])
+        if self.held is not None:
+            self.held.append(delivery(topic, body))
+            return
+        self.send(day, [delivery(topic, body)])
         assert self.house.states(self.shop)["failed"] == 0
         assert self.house.differences(self.shop) == []
 

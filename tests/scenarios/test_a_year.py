@@ -6,6 +6,7 @@ import pytest
 
 from loyalty.program import OrderRule, demo_program
 from sandbox.orders import Customer
+from sandbox.signing import Delivery
 from tests.scenarios.story import NOOR, T0, Story
 from webhooks import upkeep
 
@@ -177,3 +178,16 @@ def test_the_tier_at_any_past_moment(story: Story) -> None:
         "insider",
         "ambassador",
     ]
+
+
+def test_a_year_of_orders_in_one_batch_leaves_every_step_in_the_history(story: Story) -> None:
+    """
+    +0d $600 ─ Advocate ── +10d $900 ─ Ambassador ── +20d the first comes back ─ Advocate
+    """
+    told: list[Delivery] = []
+    with story.kept_back(told):
+        first = story.buy(0, 600)
+        story.buy(10, 900)
+        story.refund(20, first, pieces=1)
+    story.send(30, told)
+    assert story.moves() == [("advocate", 0), ("ambassador", 10), ("advocate", 20)]
