@@ -1,6 +1,7 @@
 """The drain: works off the inbox in batches, each in one transaction.
 
-A batch that fails is undone and tried one delivery at a time, so that one poisonous delivery delays no other. What fails is tried again with back-off, and stays visible when it gives up.
+A batch that fails is undone and tried one delivery at a time, so that one poisonous delivery delays no other. What
+fails is tried again with back-off, and stays visible when it gives up.
 """
 
 import time

@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 import psycopg
 
 from core import logs, metrics
-from core.db import APP_ROLE
 from core.errors import Unavailable
+from webhooks.connection import connect
 
 GROUP = 64
 PATIENCE = 3.5  # seconds a delivery waits in all; Shopify waits 5
-CONNECT_TIMEOUT = 2  # seconds
-STATEMENT_TIMEOUT = 2000  # milliseconds
+WRITING = 2.0  # seconds one group may take
 
 log = logs.logger(__name__)
 
@@ -35,9 +34,13 @@ class NewDelivery(NamedTuple):
     body: bytes
 
 
+# Opening the shops within the statement saves a transaction block and its round trips. No row reaches the policy's
+# check before the shops are open, because each comes out of the join with them.
 _INSERT = f"""
+    WITH opened AS MATERIALIZED (SELECT set_config('rapport.shops', %s, true))
     INSERT INTO inbox ({", ".join(NewDelivery._fields)})
-    SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::bytea[])
+    SELECT delivery.* FROM opened CROSS JOIN unnest(
+        %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::bytea[]) AS delivery
     ON CONFLICT (shop_id, webhook_id) DO NOTHING"""
 
 
@@ -72,12 +75,16 @@ class Inbox:
             self._withdraw(waiting)
             raise Unavailable("the database is too slow just now; try again")
         try:
-            if not waiting.done.is_set():
+            writes = not waiting.done.is_set()
+            if writes:
                 self._write_groups_up_to(waiting)
         finally:
             self._pen.release()
         if waiting.error is not None:
             raise Unavailable("the delivery could not be stored; try again") from waiting.error
+        if writes:
+            # Only now: while the queue is told, the next group is being written.
+            self._stored()
 
     def _withdraw(self, waiting: _Waiting) -> None:
         """Nobody waits for it any more. If it is being written this moment, the 503 costs one repeat, no more."""
@@ -99,29 +106,29 @@ class Inbox:
             # Whatever it is, it must reach all who wait: who is told nothing waits for ever.
             error = failure
             self._hang_up()
+            if isinstance(failure, psycopg.OperationalError):
+                # The database does not answer. Who came meanwhile has waited long enough to be told the same.
+                group = group + self._take_all()
         metrics.GROUP_SIZE.observe(len(group))
         for waiting in group:
             waiting.error = error
             waiting.done.set()
-        if error is None:
-            self._stored()
+
+    def _take_all(self) -> list[_Waiting]:
+        with self._list_lock:
+            everyone, self._list = self._list, []
+        return everyone
 
     def _insert(self, deliveries: list[NewDelivery]) -> None:
         connection = self._connected()
         shops = "{" + ",".join(sorted({str(delivery.shop_id) for delivery in deliveries})) + "}"
         # In key order: another web process inserting the same repeats must not wait for us while we wait for it.
         columns = [list(column) for column in zip(*sorted(deliveries, key=lambda d: d[:2]), strict=True)]
-        # A pipeline sends the tenancy, the rows and the commit in one round trip.
-        with connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('rapport.shops', %s, true)", (shops,))
-            cursor.execute(_INSERT, columns)
+        connection.execute(_INSERT, (shops, *columns))
 
     def _connected(self) -> "psycopg.Connection[Any]":
         if self._connection is None or self._connection.closed:
-            options = f"-c role={APP_ROLE} -c statement_timeout={STATEMENT_TIMEOUT} -c timezone=UTC"
-            self._connection = psycopg.connect(
-                self._url, autocommit=True, options=options, connect_timeout=CONNECT_TIMEOUT, prepare_threshold=0
-            )
+            self._connection = connect(self._url, WRITING)
         return self._connection
 
     def _hang_up(self) -> None:

@@ -1,15 +1,17 @@
 """Which shops are known, kept in memory for the door: asked of the database at most once a few seconds per shop."""
 
+import threading
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import sqlalchemy as sa
+import psycopg
 
-from core.db import Database
 from core.errors import Unavailable
-from shops.models import Shop
+from webhooks.connection import connect
 
 FRESH = 5.0  # seconds
+ANSWERING = 1.0  # seconds the database may take
+REST = 1.0  # seconds without asking again after it did not answer in time
 
 
 class ShopRef(NamedTuple):
@@ -18,11 +20,17 @@ class ShopRef(NamedTuple):
 
 
 class Register:
-    """Domain to shop. Only signed requests ask, so an unknown domain costs a look-up but cannot flood the memory."""
+    """Domain to shop, on one connection of its own.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    Only signed requests ask, so an unknown domain costs a look-up but cannot flood the memory.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
         self._known: dict[str, tuple[float, ShopRef]] = {}
+        self._asking = threading.Lock()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._rests_until = 0.0
 
     def find(self, domain: str) -> ShopRef | None:
         """The shop of a domain, or None. Raises Unavailable when the database can't be asked and nothing is known."""
@@ -30,18 +38,38 @@ class Register:
         if held and time.monotonic() - held[0] < FRESH:
             return held[1]
         try:
-            shop = self._read(domain)
-        except sa.exc.DBAPIError:
+            return self._ask(domain)
+        except (psycopg.Error, TimeoutError):
             if held:
                 return held[1]  # the insert will say whether the database is really gone
             raise Unavailable("the database does not answer; try again") from None
+
+    def _ask(self, domain: str) -> ShopRef | None:
+        with self._asking:
+            if time.monotonic() < self._rests_until:
+                raise TimeoutError
+            began = time.monotonic()
+            try:
+                shop = self._read(domain)
+            except psycopg.Error:
+                self._hang_up()
+                # A connection that a restart cut off fails at once and costs nothing to replace.
+                if time.monotonic() - began > ANSWERING / 2:
+                    self._rests_until = time.monotonic() + REST
+                raise
         if shop is None:
             self._known.pop(domain, None)
-            return None
-        self._known[domain] = (time.monotonic(), shop)
+        else:
+            self._known[domain] = (time.monotonic(), shop)
         return shop
 
     def _read(self, domain: str) -> ShopRef | None:
-        with self._database.transaction() as session:
-            row = session.execute(sa.select(Shop.id, Shop.uninstalled_at).where(Shop.domain == domain)).one_or_none()
-        return row and ShopRef(row.id, row.uninstalled_at is None)
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._url, ANSWERING)
+        row = self._connection.execute("SELECT id, uninstalled_at FROM shops WHERE domain = %s", [domain]).fetchone()
+        return row and ShopRef(row[0], row[1] is None)
+
+    def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
