@@ -16,7 +16,8 @@ from loyalty.rules import Balance
 class Account:
     """A locked member: balance and tier as they change within the transaction.
 
-    `changed_at` lists the moments at which qualifying spend changed; `shrank` tells that some of it went away.
+    `changed_at` lists the moments at which qualifying spend changed; `shrank` tells that some of it went away,
+    `ordered` that `last_order_at` moved on.
     """
 
     shop_id: int
@@ -25,10 +26,12 @@ class Account:
     tier_key: str
     tier_since: datetime
     tier_review_at: datetime | None
+    merged_into: int | None
     balance: Balance
     opening: Balance
     changed_at: list[datetime] = field(default_factory=list)
     shrank: bool = False
+    ordered: bool = False
 
     @property
     def key(self) -> tuple[int, int]:
@@ -36,15 +39,15 @@ class Account:
 
     @property
     def dirty(self) -> bool:
-        return bool(self.changed_at) or self.balance != self.opening
+        return bool(self.changed_at) or self.ordered or self.balance != self.opening
 
 
 def lock_accounts(session: Session, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Account]:
     """Lock the members of these (shop, id), always in that order, so that no two transactions deadlock."""
     rows = rows_by(
         session,
-        "SELECT m.shop_id, m.id, m.last_order_at, m.tier_key, m.tier_since, m.tier_review_at, m.available, "
-        "m.pending, m.lifetime FROM members m JOIN {keys} AS k(shop_id, id) "
+        "SELECT m.shop_id, m.id, m.last_order_at, m.tier_key, m.tier_since, m.tier_review_at, m.merged_into, "
+        "m.available, m.pending, m.lifetime FROM members m JOIN {keys} AS k(shop_id, id) "
         "ON m.shop_id = k.shop_id AND m.id = k.id ORDER BY m.shop_id, m.id FOR UPDATE OF m",
         ("bigint", "bigint"),
         sorted(keys),
@@ -59,10 +62,12 @@ def _account(
     tier_key: str,
     tier_since: datetime,
     tier_review_at: datetime | None,
+    merged_into: int | None,
     *balance: int,
 ) -> Account:
     opening = Balance(*balance)
-    return Account(shop_id, member_id, last_order_at, tier_key, tier_since, tier_review_at, opening, opening)
+    held = (last_order_at, tier_key, tier_since, tier_review_at, merged_into)
+    return Account(shop_id, member_id, *held, opening, opening)
 
 
 _COLUMNS = ("available", "pending", "lifetime", "last_order_at", "tier_key", "tier_since", "tier_review_at")

@@ -13,7 +13,7 @@ from loyalty.accounts import Account, lock_accounts, write_accounts
 from loyalty.programs import Programs, Version
 from tiers.ladders import ladder_of
 from tiers.models import TierPeriod
-from tiers.rules import INSTANT, SpendHistory, lapse
+from tiers.rules import INSTANT, SpendHistory, next_look
 from tiers.spend import histories
 
 _TABLE: Any = TierPeriod.__table__
@@ -38,9 +38,9 @@ def climb(
 
 
 def set_reviews(session: Session, accounts: Iterable[Account], programs: Programs, now: datetime) -> None:
-    """Note for each account when its tier would lapse with no further purchase. Facts must be written already."""
+    """Note for each account when its tier may next change by itself. Facts must be written already."""
     for account, history, version in _full_histories(session, list(accounts), programs, now):
-        account.tier_review_at = lapse(history, ladder_of(version), account.tier_key, now)
+        account.tier_review_at = next_look(history, ladder_of(version), account.tier_key, now)
 
 
 def review(session: Session, keys: Iterable[tuple[int, int]], programs: Programs, now: datetime) -> list[Happened]:

@@ -87,3 +87,9 @@ def lapse(history: SpendHistory, ladder: Ladder, key: str, now: datetime) -> dat
         if leaves > now and history.before(leaves, ladder.window) < rung.threshold:
             return leaves
     return now
+
+
+def next_look(history: SpendHistory, ladder: Ladder, key: str, now: datetime) -> datetime | None:
+    """When the tier may change by itself: it lapses, or something dated ahead comes to count."""
+    ahead = next((at + INSTANT for at in history.moments if at > now), None)
+    return min(filter(None, (lapse(history, ladder, key, now), ahead)), default=None)

@@ -68,6 +68,21 @@ def _entries(session: Session, keys: Sequence[Any], until: datetime) -> Sequence
     )
 
 
+def read_facts(session: Session, keys: Sequence[Key]) -> dict[Key, tuple[Fact, ...]]:
+    """The facts of these (shop, order id) as they are stored, in order of time; orders without any are absent."""
+    rows = rows_by(
+        session,
+        "SELECT f.shop_id, f.order_id, f.cause, f.at, f.amount FROM {keys} AS k(shop_id, order_id) "
+        "JOIN spend_facts f ON f.shop_id = k.shop_id AND f.order_id = k.order_id ORDER BY f.at, f.cause",
+        ("bigint", "bigint"),
+        keys,
+    )
+    found: dict[Key, tuple[Fact, ...]] = {}
+    for shop_id, order_id, cause, at, amount in rows:
+        found[shop_id, order_id] = (*found.get((shop_id, order_id), ()), Fact(cause, at, amount))
+    return found
+
+
 def write_facts(session: Session, gone: Iterable[tuple[Key, Fact]], come: Iterable[tuple[Key, int, Fact]]) -> None:
     """Replace facts: `gone` by (shop, order id), `come` with the member they now belong to."""
     delete_rows(

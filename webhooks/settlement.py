@@ -5,7 +5,8 @@ difference to what it *has* earned is posted; so a repeat posts nothing, the ord
 create, paid, edit, refund, cancel, claim, release and merge are the same few lines.
 
 A batch runs in one transaction. Locks are taken in one order everywhere (members by id, then orders by id), so two
-batches never wait for each other in a circle.
+batches never wait for each other in a circle. (Merges lock members out of turn; PostgreSQL ends such a circle, and the
+batch is tried again one delivery at a time.)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,9 +44,11 @@ from loyalty.rules import (
 from tiers.ladders import ladder_of
 from tiers.operations import climb, set_reviews
 from tiers.rules import INSTANT, Ladder, Rung, SpendHistory
-from tiers.spend import HistoryKey, histories, write_facts
+from tiers.spend import HistoryKey, histories, read_facts, write_facts
 
 ACTOR = "shopify"
+# How far a shop's clock may run ahead. What is dated later still counts when its time has come.
+AHEAD = timedelta(minutes=10)
 
 
 class Arrival(NamedTuple):
@@ -136,6 +139,7 @@ class Settlement:
         arrivals, owners, members = self._owners(arrivals, told)
         self._lock(arrivals, owners, {(key[0], members[key]) for key in told if key in members})
         operations.update_customers(self.session, told.values())
+        self.facts_before = read_facts(self.session, list(self.orders))
         for key in sorted(arrivals):
             self._take_in(arrivals[key], owners.get(key))
         self._compare_facts()
@@ -187,6 +191,8 @@ class Settlement:
         self.orders = {order.key: order for order in read_orders(self.session, keys, lock=True)}
         if any(order.member and (order.shop_id, order.member) not in self.accounts for order in self.orders.values()):
             raise Contended("another delivery moved this order to a new member just now")
+        if any(self.accounts[key[0], member].merged_into for key, member in owners.items()):
+            raise Contended("its member was merged into another just now")
 
     def _lock_ownerless(self, keys: Sequence[Key]) -> None:
         """Without a member to lock, two batches could both believe an order new: an advisory lock stands in."""
@@ -199,25 +205,27 @@ class Settlement:
     def _take_in(self, arrival: Arrival, owner: int | None) -> None:
         """Bring what is known of an order up to date; one of which nothing is new is left alone."""
         before = self.orders.get(arrival.key) or KnownOrder(*arrival.key)
+        state = before.state if arrival.state is None else newer(before.state, arrival.state)
+        # What an older snapshot says of the buyer counts no more than what it says of the order.
+        believed = arrival.owner is not None or state is arrival.state or before.member is None
         after = replace(
             before,
-            state=before.state if arrival.state is None else newer(before.state, arrival.state),
+            state=state,
             refunds=merge_refunds(before.refunds, arrival.refunds),
             deleted_at=_earliest(before.deleted_at, arrival.deleted_at),
-            member=owner or before.member,
+            member=(believed and owner) or before.member,
         )
-        after.guest_email = None if after.member else arrival.guest_email or before.guest_email
+        after.guest_email = None if after.member else (believed and arrival.guest_email) or before.guest_email
         if before.exists and after == before and not arrival.again:
             return
         self.changed[arrival.key] = after
-        self.facts_before[arrival.key] = self._facts(before) if before.member else ()
         if before.member and before.member != after.member:
             self._give_up(before, after)
 
     def _give_up(self, before: KnownOrder, after: KnownOrder) -> None:
         """The order's points leave the member who held them; the new owner earns them anew."""
         account = self.accounts[before.shop_id, before.member or 0]
-        account.changed_at += [fact.at for fact in self.facts_before[before.key]]
+        account.changed_at += [fact.at for fact in self.facts_before.get(before.key, ())]
         account.shrank = True
         explanation = {**(before.settled or {}), "points": 0, "reason": "moved_to_other_member"}
         self._make(after, account, moves(before.pending, before.available, 0, 0), explanation, self.now)
@@ -242,7 +250,7 @@ class Settlement:
         for order in self._earning():
             facts = self.facts[order.key] = self._facts(order)
             held = self.orders.get(order.key)
-            before = self.facts_before[order.key] if held and held.member == order.member else ()
+            before = self.facts_before.get(order.key, ()) if held and held.member == order.member else ()
             account = self._account(order)
             account.changed_at += [fact.at for fact in set(before).symmetric_difference(facts)]
             account.shrank |= any(fact.amount < 0 for fact in set(facts) - set(before)) or bool(
@@ -284,7 +292,7 @@ class Settlement:
             assert order.state is not None
             key, facts = self._account(order).key, self.facts[order.key]
             fresh[key] += [(fact.at, fact.amount) for fact in facts]
-            placed = [order.state.processed_at, *(fact.at for fact in (*facts, *self.facts_before[order.key]))]
+            placed = [order.state.processed_at, *(fact.at for fact in (*facts, *self.facts_before.get(order.key, ())))]
             since[key] = min(since[key], *placed)
             until = max(until, *placed)
         until = max([until, *(row.processed_at for row in later)]) + INSTANT
@@ -307,11 +315,26 @@ class Settlement:
         reason = why(order.settled, wanted.explanation)
         explanation = {**wanted.explanation, "reason": reason, **_before(order)}
         made = moves(order.pending, order.available, wanted.pending, wanted.available)
+        at, before = _occurred_at(order, reason), account.balance.available
+        if reason == "settled_again" and order.release_at and wanted.available > order.available:
+            explanation["reason"], at = "released", order.release_at
         order.tier_key, order.version = rung.key, version.number
-        self._make(order, account, made, explanation, _occurred_at(order, reason))
+        self._make(order, account, made, explanation, at)
+        if version.program.clawback == "clamp":
+            self._forgive(order, account, before, explanation, at)
         order.pending, order.available = wanted.pending, wanted.available
         order.settled, order.release_at = wanted.explanation, wanted.release_at
-        account.last_order_at = max(account.last_order_at or order.state.processed_at, order.state.processed_at)
+        if account.last_order_at is None or order.state.processed_at > account.last_order_at:
+            account.last_order_at, account.ordered = order.state.processed_at, True
+
+    def _forgive(
+        self, order: KnownOrder, account: Account, before: int, explanation: dict[str, Any], at: datetime
+    ) -> None:
+        """Points that were spent already are not asked back: the order is reversed in full, the shortfall forgiven."""
+        short = min(before - account.balance.available, -account.balance.available)
+        if short > 0:
+            forgiven = {**explanation, "reason": "spent_points_forgiven"}
+            self._append(order, account, Move("adjustment", "adjusted", "available", short), forgiven, at)
 
     @staticmethod
     def _rung(account: Account, ladder: Ladder, history: Mapping[HistoryKey, SpendHistory], moment: datetime) -> Rung:
@@ -323,11 +346,6 @@ class Settlement:
         before = account.balance
         for move in made:
             self._append(order, account, move, explanation, at)
-        short = min(before.available - account.balance.available, -account.balance.available)
-        if short > 0 and self._version(order).program.clawback == "clamp":
-            # Points that were spent already are not asked back: the order is reversed in full, the shortfall forgiven.
-            forgiven = {**explanation, "reason": "spent_points_forgiven"}
-            self._append(order, account, Move("adjustment", "adjusted", "available", short), forgiven, at)
         if made:
             self.happened.append(_points_posted(order, account, before, explanation, at))
 
@@ -356,9 +374,9 @@ class Settlement:
     def _climb_step_by_step(self, account: Account, version: Version, history: SpendHistory) -> None:
         """Each move at its own moment, also when a batch brings a year of orders; and where the member stands now."""
         window = ladder_of(version).window
-        # A shop's clock may run ahead of ours: an order it has sent has been placed.
-        latest = max([self.now, *account.changed_at])
-        for moment in [*sorted(at for at in set(account.changed_at) if at >= account.tier_since), latest]:
+        # A shop's clock may run a little ahead of ours: an order it has sent has been placed.
+        placed = [at for at in set(account.changed_at) if at <= self.now + AHEAD]
+        for moment in [*sorted(at for at in placed if at >= account.tier_since), max([self.now, *placed])]:
             spend = history.before(moment + INSTANT, window)
             since = max(account.tier_since, min(moment, self.now))
             moved = climb(self.session, account, spend, version, since=since, now=self.now)
@@ -379,18 +397,20 @@ class Settlement:
     def _needs_review(self, account: Account) -> bool:
         """More spend only moves a lapse further away; a new tier or less spend asks for the date anew."""
         lowest = self.programs.in_force(account.shop_id, self.now).program.ladder.tiers[0].key
+        if any(at > self.now for at in account.changed_at):
+            return True
         return account.tier_key != lowest and (account.shrank or account.tier_review_at is None)
 
     def _write_facts(self) -> None:
         moved = [key for key in self.facts if self._facts_moved(key)]
-        gone = [(key, fact) for key in moved for fact in self.facts_before[key]]
+        gone = [(key, fact) for key in moved for fact in self.facts_before.get(key, ())]
         come = [(key, self.changed[key].member or 0, fact) for key in moved for fact in self.facts[key]]
         write_facts(self.session, gone, come)
 
     def _facts_moved(self, key: Key) -> bool:
         held = self.orders.get(key)
         moved_house = held is not None and held.member != self.changed[key].member
-        return moved_house or self.facts[key] != self.facts_before[key]
+        return moved_house or set(self.facts[key]) != set(self.facts_before.get(key, ()))
 
 
 def claims_of(session: Session, customers: Iterable[Customer], members: Mapping[Key, int]) -> list[Arrival]:

@@ -39,7 +39,7 @@ class Live:
         self.port = free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.door = f"{self.url}/webhooks/shopify"
-        self.commands = read_procfile()
+        self.commands = read_procfile() | {"drain": ["sh", "-c", "exec flask worker drain"]}
         self.children: dict[str, Child] = {}
         self.environ = {
             **os.environ,
@@ -75,11 +75,9 @@ class Live:
     def kill(self, name: str) -> None:
         """As the kernel does when memory runs out: the process and all it started, without a word."""
         child = self.children[name]
-        with contextlib.suppress(psutil.NoSuchProcess):
-            family = psutil.Process(child.process.pid)
-            for process in (*family.children(recursive=True), family):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
+        for process in reversed(family(child.process.pid)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         child.process.wait()
 
     def post(self, one: Delivery, **more: Any) -> Reply:
@@ -96,10 +94,12 @@ class Live:
         with ThreadPoolExecutor(connections) as pool:
             return list(pool.map(lambda one: (one, self.post(one)), deliveries))
 
-    def deliver(self, deliveries: Iterable[Delivery], *, tries: int = 200, connections: int = 8) -> list[Reply]:
+    def deliver(self, deliveries: Iterable[Delivery], *, tries: int = 600, connections: int = 8) -> list[Reply]:
         """Deliver each until it is answered with 200, as Shopify does, only sooner. All replies, refusals too."""
         with ThreadPoolExecutor(connections) as pool:
-            return [reply for replies in pool.map(lambda one: self._insist(one, tries), deliveries) for reply in replies]
+            return [
+                reply for replies in pool.map(lambda one: self._insist(one, tries), deliveries) for reply in replies
+            ]
 
     def _insist(self, one: Delivery, tries: int) -> list[Reply]:
         replies: list[Reply] = []
@@ -143,6 +143,27 @@ def until(condition: Any, seconds: float = 20, every: float = 0.05) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(every)
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all that descend from it; empty when it is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        top = psutil.Process(pid)
+        return [top, *top.children(recursive=True)]
+    return []
+
+
+def freeze(pid: int) -> None:
+    """A process and its descendants: alive to the network, but nobody answers."""
+    for process in family(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
+
+
+def thaw(pid: int) -> None:
+    for process in family(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 class Stopwatch(threading.Thread):

@@ -74,7 +74,7 @@ class House:
             return shop.id
 
     def door(self, secrets: Sequence[str] = (SECRET,), limit: int = 4 * 1024 * 1024) -> Door:
-        return Door(Inbox(self.url), Register(self.database), tuple(secret.encode() for secret in secrets), limit)
+        return Door(Inbox(self.url), Register(self.url), tuple(secret.encode() for secret in secrets), limit)
 
     def put(self, shop_id: int, deliveries: Iterable[Delivery], *, due: datetime | None = None) -> None:
         """Into the inbox as the door stores them, without the door. A repeat is stored once."""

@@ -199,7 +199,9 @@ def test_a_refund_of_an_order_never_seen_waits_for_it(house: House, shop: int) -
     assert house.ledger(shop).members == {}
 
 
-@pytest.mark.parametrize("topic", ["refunds/create", "customers/create", "customers/update", "orders/delete", "bulk_operations/finish"])
+@pytest.mark.parametrize(
+    "topic", ["refunds/create", "customers/create", "customers/update", "orders/delete", "bulk_operations/finish"]
+)
 @pytest.mark.parametrize("body", [b"{}", b"null", b'{"id": null}', b'{"id": 18446744073709551616}', b'"x"'])
 def test_every_topic_refuses_what_it_cannot_read(house: House, shop: int, topic: str, body: bytes) -> None:
     house.settle(shop, [delivery(topic, body), delivery("orders/paid", order())])

@@ -198,7 +198,7 @@ def test_a_flask_cookie_never_passes_as_a_signature(house: House, shop: int, doo
         f"unknown.myshopify.com,{DEMO.domain}",
         "%",
         "' OR 1=1 --",
-        DEMO.domain.replace("o", "о"),  # noqa: RUF001 - a Cyrillic letter
+        DEMO.domain.replace("o", "\u043e"),  # a Cyrillic letter that looks the same
     ],
 )
 def test_only_the_strict_name_of_an_installed_shop_opens(

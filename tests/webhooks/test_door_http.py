@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import make_url
 
 from sandbox.catalogue import DEMO
 from sandbox.processes import LOOPBACK, free_port
@@ -21,14 +20,11 @@ LIMIT = 4 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def world(servers: Any, copies: Any) -> Iterator[House]:
-    name = copies.make()
-    url = make_url(servers["database_url"]).set(drivername="postgresql", database=name)
-    house = House(url.render_as_string(hide_password=False))
+def world(module_database_url: str) -> Iterator[House]:
+    house = House(module_database_url)
     house.open_shop(DEMO.domain)
     yield house
     house.database.dispose()
-    copies.finish(name)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +36,9 @@ def web(world: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live
         yield running
 
 
-def post(web: Live, body: bytes = ORDER, *, topic: str = "orders/create", secret: str = SECRET, **more: Any) -> httpx.Response:
+def post(
+    web: Live, body: bytes = ORDER, *, topic: str = "orders/create", secret: str = SECRET, **more: Any
+) -> httpx.Response:
     one = delivery(topic, body, secret=secret)
     headers = [(name, value) for name, value in one.headers.items() if name not in more.get("without", ())]
     content = more.get("content", body)
@@ -66,8 +64,8 @@ def head(headers: dict[str, str | bytes], line: str = "POST /webhooks/shopify HT
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-def signed(body: bytes = ORDER, **more: str | bytes) -> dict[str, str | bytes]:
-    return {**delivery("orders/create", body).headers, "Content-Length": str(len(body)), **more}
+def signed(body: bytes = ORDER, more: dict[str, str | bytes] | None = None) -> dict[str, str | bytes]:
+    return {**delivery("orders/create", body).headers, "Content-Length": str(len(body)), **(more or {})}
 
 
 def test_a_signed_delivery_is_stored(web: Live, world: House) -> None:
@@ -115,7 +113,7 @@ def test_gzip_with_its_encoding_named_is_400(web: Live) -> None:
 
 @pytest.mark.parametrize("mark", [b"\xff\xfe", "é".encode(), "دانا".encode(), b"", b"A" * 4000, b'"; DROP TABLE inbox'])
 def test_a_forged_signature_is_401(web: Live, mark: bytes) -> None:
-    status = raw(web, head(signed(**{"X-Shopify-Hmac-SHA256": mark})) + ORDER)
+    status = raw(web, head(signed(more={"X-Shopify-Hmac-SHA256": mark})) + ORDER)
     assert status in (400, 401), "the server itself may refuse what is no header at all"
     assert status == 401 or not mark.isascii()
 
@@ -138,7 +136,7 @@ def test_two_shop_headers_open_nothing_but_the_shop(web: Live, first: str) -> No
 
 
 def test_two_signatures_are_no_signature(web: Live) -> None:
-    request = head(signed(**{"X-Shopify-Hmac-SHA256": "forged"}))
+    request = head(signed(more={"X-Shopify-Hmac-SHA256": "forged"}))
     request = request.replace(b"\r\n\r\n", b"\r\nX-Shopify-Hmac-Sha256: " + b"forged too" + b"\r\n\r\n")
     assert raw(web, request + ORDER) == 401
 
@@ -159,7 +157,7 @@ def test_only_post(web: Live, method: str) -> None:
         head({"Content-Length": "99999999999999999999"}) + ORDER,
         head({"Content-Length": "9", "Transfer-Encoding": "chunked"}) + b"0\r\n\r\n",
         head({"Transfer-Encoding": "chunked"}) + b"zz\r\nabc\r\n0\r\n\r\n",
-        head(signed(**{"X-Shopify-Topic": b"orders/\x00create"})) + ORDER,
+        head(signed(more={"X-Shopify-Topic": b"orders/\x00create"})) + ORDER,
         b"POST /webhooks/shopify\r\nHost: x\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         head({"X" * 70_000: "y"}),
@@ -177,10 +175,12 @@ def test_a_body_that_ends_early_is_not_stored(web: Live, world: House) -> None:
     assert given["X-Shopify-Webhook-Id"] not in {row.webhook_id for row in world.inbox(1)}
 
 
-@pytest.mark.parametrize("header", ["X-Shopify-Webhook-Id", "X-Shopify-Event-Id", "X-Shopify-Triggered-At", "X-Shopify-API-Version"])
+@pytest.mark.parametrize(
+    "header", ["X-Shopify-Webhook-Id", "X-Shopify-Event-Id", "X-Shopify-Triggered-At", "X-Shopify-API-Version"]
+)
 @pytest.mark.parametrize("value", [b"", b"\xff\xfe", "é".encode(), b"9999-12-31T23:59:59-12:00", b"x" * 3000])
 def test_strange_values_in_the_other_headers_are_never_an_error(web: Live, header: str, value: bytes) -> None:
-    assert raw(web, head(signed(**{header: value})) + ORDER) in (200, 400)
+    assert raw(web, head(signed(more={header: value})) + ORDER) in (200, 400)
 
 
 def test_a_replay_from_many_connections_at_once_is_one_row(web: Live, world: House) -> None:

@@ -113,9 +113,7 @@ def test_batches_of_the_same_orders_in_opposite_order(
     assert deadlocks(house) == 0
 
 
-def test_two_drains_enrolling_the_same_new_customers(
-    house: House, shop: int, drains: list[Callable[[], int]]
-) -> None:
+def test_two_drains_enrolling_the_same_new_customers(house: House, shop: int, drains: list[Callable[[], int]]) -> None:
     people = [shopper(number) for number in range(1, 31)]
     orders = [bought(100 * person.id + n, person) for person in people for n in range(DRAINS)]
     random.Random(1).shuffle(orders)
@@ -144,10 +142,10 @@ def test_a_guest_orders_while_they_enrol(house: House, shop: int, drains: list[C
 
 def test_drains_leave_what_another_holds_and_lose_nothing_when_it_gives_up(house: House, shop: int) -> None:
     house.put(shop, [bought(number, shopper(number)) for number in range(1, 11)])
-    with pytest.raises(ZeroDivisionError), house.database.transaction() as session:
+    with house.database.transaction() as session:
         assert len(drain._claim(session)) == 10
         assert House(house.url).drain() == 0
-        raise ZeroDivisionError
+        session.rollback()
     assert house.drain() == 10
     finish(house, shop)
 

@@ -76,9 +76,9 @@ def make_up(connection: "psycopg.Connection[Any]", table: str, shop: int) -> Non
     connection.execute(statement, values)
 
 
-@pytest.fixture
-def two(database_url: str) -> Iterator[Two]:
-    two = Two(database_url)
+@pytest.fixture(scope="module")
+def two(module_database_url: str) -> Iterator[Two]:
+    two = Two(module_database_url)
     two.fill()
     yield two
     two.database.dispose()
@@ -158,29 +158,44 @@ def test_a_wrong_list_of_shops_opens_nothing(two: Two, wrong: str) -> None:
             session.rollback()
 
 
+def attempt(two: Two, statement: str, *shops: int, claim: str = "") -> int:
+    """Run a statement as the app with these shops open, and undo it. How many rows it touched."""
+    with two.database.transaction(*shops) as session:
+        session.execute(sa.text("SELECT set_config('rapport.claim', :claim, true)"), {"claim": claim})
+        touched = len(session.execute(sa.text(statement + " RETURNING 1")).all())
+        session.rollback()
+    return touched
+
+
 def test_nothing_is_written_for_a_shop_that_is_not_open(two: Two, tables: list[str]) -> None:
     one, other = two.shops
     for table in tables:
-        with pytest.raises(sa.exc.DBAPIError), two.database.transaction(one) as session:
-            moved = session.execute(sa.text(f"UPDATE {table} SET shop_id = :other"), {"other": other})
-            raise AssertionError(f"{table}: {moved}")
-        with two.database.transaction(one) as session:
-            if table not in APPEND_ONLY:
-                gone = session.execute(sa.text(f"DELETE FROM {table} WHERE shop_id = :other RETURNING 1"), {"other": other})
-                assert gone.all() == [], table
+        with pytest.raises(sa.exc.DBAPIError):
+            attempt(two, f"UPDATE {table} SET shop_id = {other}", one)
+        if table not in APPEND_ONLY:
+            assert attempt(two, f"DELETE FROM {table} WHERE shop_id = {other}", one) == 0, table
+            assert attempt(two, f"DELETE FROM {table} WHERE shop_id = {other}", other) > 0, table
 
 
 @pytest.mark.parametrize("claim", ["inbox", "effects", "members", "postings"])
-def test_a_claim_reads_only_the_table_it_names_and_writes_nothing(two: Two, tables: list[str], claim: str) -> None:
+def test_a_claim_reads_only_the_table_it_names(two: Two, tables: list[str], claim: str) -> None:
     for table in tables:
         with two.database.transaction() as session:
             session.execute(sa.text("SELECT set_config('rapport.claim', :claim, true)"), {"claim": claim})
             found = set(session.scalars(sa.text(f"SELECT shop_id FROM {table}")))
             assert bool(found) == (table == claim and claim in ("inbox", "effects")), table
-    if claim in ("inbox", "effects"):
-        with pytest.raises(sa.exc.DBAPIError), two.database.transaction() as session:
-            session.execute(sa.text("SELECT set_config('rapport.claim', :claim, true)"), {"claim": claim})
-            session.execute(sa.text(f"UPDATE {claim} SET state = 'failed'"))
+
+
+@pytest.mark.parametrize("claim", ["inbox", "effects"])
+def test_a_claim_changes_nothing(two: Two, claim: str) -> None:
+    with pytest.raises(sa.exc.DBAPIError):
+        attempt(two, f"UPDATE {claim} SET state = 'failed'", claim=claim)
+
+
+@pytest.mark.xfail(reason="the policy that lets a worker claim covers DELETE as well", strict=True)
+@pytest.mark.parametrize("claim", ["inbox", "effects"])
+def test_a_claim_deletes_nothing(two: Two, claim: str) -> None:
+    assert attempt(two, f"DELETE FROM {claim}", claim=claim) == 0
 
 
 CHANGES = ("UPDATE {} SET shop_id = shop_id", "DELETE FROM {}", "TRUNCATE {}")
@@ -189,7 +204,10 @@ CHANGES = ("UPDATE {} SET shop_id = shop_id", "DELETE FROM {}", "TRUNCATE {}")
 @pytest.mark.parametrize("table", APPEND_ONLY)
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_app_changes_nothing_that_is_written_for_good(two: Two, table: str, change: str) -> None:
-    with pytest.raises(sa.exc.ProgrammingError, match="permission denied"), two.database.transaction(*two.shops) as session:
+    with (
+        pytest.raises(sa.exc.ProgrammingError, match="permission denied"),
+        two.database.transaction(*two.shops) as session,
+    ):
         session.execute(sa.text(change.format(table)))
 
 
@@ -202,19 +220,18 @@ def test_neither_does_the_owner(two: Two, table: str, change: str) -> None:
 
 @pytest.mark.parametrize("allowed", ["person", "shop", "", "x"])
 def test_the_words_that_allow_erasure_allow_no_change_of_numbers(two: Two, allowed: str) -> None:
-    with two.owner() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with two.owner() as connection:
         connection.execute("SELECT set_config('rapport.erasing', %s, false)", [allowed])
-        connection.execute("UPDATE postings SET points = points + 1")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("UPDATE postings SET points = points + 1")
 
 
-def test_the_app_cannot_erase_a_shop_that_is_not_open(database_url: str) -> None:
-    """The function runs as the tables' owner. Where that is no superuser, row-level security binds it as well."""
+def test_erasing_one_shop_leaves_the_other(database_url: str) -> None:
     two = Two(database_url)
     two.fill()
     one, other = two.shops
     with two.owner() as connection:
         before = rows(connection, "postings", other)
-        connection.execute("SET ROLE NONE")
     with two.database.transaction(one) as session:
         open_shops(session, [one])
         session.execute(sa.text("SELECT erase_shop_ledger(:one)"), {"one": one})
@@ -224,9 +241,16 @@ def test_the_app_cannot_erase_a_shop_that_is_not_open(database_url: str) -> None
     two.database.dispose()
 
 
-@pytest.mark.parametrize("change", ["DROP TABLE members", "ALTER TABLE members DISABLE ROW LEVEL SECURITY", "CREATE TABLE t (x int)", "SET ROLE postgres", "ALTER TABLE postings DISABLE TRIGGER ALL"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP TABLE members",
+        "ALTER TABLE members DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE postings DISABLE TRIGGER ALL",
+        "CREATE TABLE mine (x int)",
+        "CREATE POLICY mine ON members USING (true)",
+    ],
+)
 def test_the_app_owns_nothing(two: Two, change: str) -> None:
-    if change == "SET ROLE postgres":
-        pytest.skip("the development login owns the tables; a production one need not")
     with pytest.raises(sa.exc.ProgrammingError), two.database.transaction() as session:
         session.execute(sa.text(change))
