@@ -16,13 +16,13 @@ from core import effects, jobs, logs
 from core.config import Settings, settings
 from core.db import database
 from core.jobs import Hinted, Periodic
-from loyalty.commands import ledger
+from loyalty.commands import ledger, privacy
 from shops.commands import api_key, shop
 from tiers import perks
 from tiers.commands import tier
 from web import api, edge, health, home
 from webhooks import drain
-from webhooks.commands import backfill, reconcile
+from webhooks.commands import backfill, inbox, reconcile
 from webhooks.door import PATH, Door
 from webhooks.inbox import Inbox
 from webhooks.register import Register
@@ -39,6 +39,9 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic("prune exports", 86400, "loyalty.jobs.prune_exports"),
     Periodic("prune idempotency keys", 3600, "web.jobs.prune_idempotency_keys"),
 )
+
+# Milliseconds. A page that waits longer for the database fails, before it has taken a thread from the door.
+WEB_STATEMENT_TIMEOUT = 4000
 
 QUEUES = (*(hinted.queue for hinted in HINTED), "periodic")
 
@@ -58,7 +61,7 @@ def create_app(config: Settings | None = None) -> Flask:
     app.secret_key = config.secret_key.get_secret_value()
     for face in (edge, health, api, home):
         face.register(app)
-    for command in (ledger, tier, shop, api_key, reconcile, backfill, worker, clock):
+    for command in (ledger, privacy, inbox, tier, shop, api_key, reconcile, backfill, worker, clock):
         app.cli.add_command(command)
     return app
 
@@ -136,5 +139,5 @@ def __getattr__(name: str) -> Any:
 
 @functools.cache
 def _application() -> Application:
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    os.environ.setdefault("STATEMENT_TIMEOUT", str(WEB_STATEMENT_TIMEOUT))
     return Application()

@@ -23,7 +23,9 @@ def measure(world: World, shop: Shop, orders: Orders, effort: Effort, receive_ra
     pool = requests(orders.bodies(int(rate * (WARM_UP + effort.paced_seconds)), uniform(MEMBERS)))
     warm_up = int(rate * WARM_UP)
     with world.running(shop, "web", "worker", "clock") as port:
-        post(port, pool[:warm_up], every=1 / rate)
+        post(port, pool[:1])
+        _wait_until_drained(shop)  # the worker is up
+        post(port, pool[1:warm_up], every=1 / rate)
         since = shop.ask("SELECT clock_timestamp()")
         post(port, pool[warm_up:], every=1 / rate)
         _wait_until_drained(shop)

@@ -97,7 +97,8 @@ PAST = {
             to_timestamp({start} + {postings} * {step}), 'insider', to_timestamp({start})
         FROM members CROSS JOIN generate_series(0, {members} - 1) AS n WHERE id = 1""",
     "orders": f"""
-        INSERT INTO orders (shop_id, order_id, member_id, processed_at, tier_key, program_version, posted_available, posted_count, settled_at)
+        INSERT INTO orders (shop_id, order_id, member_id, processed_at, tier_key, program_version, posted_available,
+            posted_count, settled_at)
         SELECT shop_id, {_ORDER}, {_MEMBER}, {_MOMENT}, 'insider', program_version, 1, 1, {_MOMENT}
         FROM orders CROSS JOIN generate_series(0, {{postings}} - 1) AS n""",
     "spend_facts": f"""

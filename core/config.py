@@ -3,10 +3,12 @@
 The names are listed with their meaning in `.env.example`. In production a missing or default secret stops the start.
 """
 
+import base64
 import functools
 from pathlib import Path
 from typing import Literal, Self
 
+from cryptography.fernet import Fernet
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -24,6 +26,8 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
 
     database_url: str = "postgresql://postgres@127.0.0.1:5432/rapport"
+    # Milliseconds a statement may take, 0 for no end. The web process sets one: people wait behind it.
+    statement_timeout: int = 0
     redis_url: str = "redis://127.0.0.1:6379/0"
 
     secret_key: SecretStr = SecretStr("development-secret-key")
@@ -60,17 +64,33 @@ class Settings(BaseSettings):
     def refuse_development_secrets_in_production(self) -> Self:
         if self.rapport_env != "production":
             return self
-        for name in ("secret_key", "encryption_keys", "shopify_api_secret"):
-            value = getattr(self, name).get_secret_value()
-            if value == type(self).model_fields[name].default.get_secret_value() or len(value) < 16:
-                raise ValueError(f"{name.upper()} is missing or a development default; set a real one in production")
-        if self.secret_key.get_secret_value() == self.shopify_api_secret.get_secret_value():
+        for name in ("secret_key", "shopify_api_secret", "shopify_api_secret_old"):
+            self._refuse_weak(name)
+        for key in self.encryption_keys.get_secret_value().split(","):
+            _refuse_no_fernet_key(key.strip())
+        if self.secret_key.get_secret_value().encode() in self.webhook_secrets:
             raise ValueError("SECRET_KEY must differ from SHOPIFY_API_SECRET: a signed cookie could pass as a webhook")
         if self.shopify_api_key.startswith(DEVELOPMENT_PREFIX):
             raise ValueError("SHOPIFY_API_KEY is missing; set the app's client id in production")
         if self.demo_shop or self.sandbox_url:
             raise ValueError("DEMO_SHOP and SANDBOX_URL are for development only")
         return self
+
+    def _refuse_weak(self, name: str) -> None:
+        value = getattr(self, name).get_secret_value()
+        if name == "shopify_api_secret_old" and not value:
+            return
+        if value.startswith(DEVELOPMENT_PREFIX) or len(value) < 16:
+            raise ValueError(f"{name.upper()} is missing or a development default; set a real one in production")
+
+
+def _refuse_no_fernet_key(key: str) -> None:
+    try:
+        if b"development" not in base64.urlsafe_b64decode(key) and Fernet(key):
+            return
+    except ValueError:
+        pass
+    raise ValueError("ENCRYPTION_KEYS is missing, a development default, or holds what is no Fernet key")
 
 
 class SettingsError(SystemExit):

@@ -49,6 +49,8 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 5, statement_timeout: int = 0) -> None:
         options = f"-c role={APP_ROLE} -c statement_timeout={statement_timeout} -c timezone=UTC"
+        # A server that is gone without a word is noticed after about ten seconds, not after hours.
+        alive = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
         self.engine = sa.create_engine(
             driver_url(url),
             pool_size=pool_size,
@@ -56,7 +58,7 @@ class Database:
             pool_timeout=4,
             pool_pre_ping=True,
             hide_parameters=True,  # an error's text ends up in logs, and values may be personal
-            connect_args={"options": options, "connect_timeout": 3, "prepare_threshold": 3},
+            connect_args={"options": options, "connect_timeout": 3, "prepare_threshold": 3, **alive},
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         # Called with the session after each commit: what must not start before its facts can be read.
@@ -79,7 +81,7 @@ class Database:
 @functools.cache
 def database() -> Database:
     """The process's database."""
-    return Database(settings().database_url, pool_size=16)
+    return Database(settings().database_url, pool_size=16, statement_timeout=settings().statement_timeout)
 
 
 def open_shops(session: Session, shop_ids: Iterable[int]) -> None:

@@ -14,16 +14,17 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from core import clock, jobs, logs, metrics
 from core.db import TIMESTAMP, Base, Database, database, insert_rows, open_shops
-from core.errors import RapportError
+from core.errors import RapportError, one_line
 
-LEASE = timedelta(seconds=60)
+# Longer than any handler takes with all its tries; after that its worker is believed dead.
+LEASE = timedelta(minutes=10)
 BACK_OFF = tuple(timedelta(seconds=s) for s in (2, 10, 60, 300, 1800, 7200, 21600))
-BATCH = 20
 
 log = logs.logger(__name__)
 
 _REQUESTED = "effects requested"
 _CLAIMING = sa.text("SELECT set_config('rapport.claim', 'effects', true)")
+_CLAIMED = sa.text("SELECT set_config('rapport.claim', '', true)")
 
 
 class Effect(Base):
@@ -45,6 +46,7 @@ class Effect(Base):
     error: Mapped[str | None] = mapped_column(sa.Text)
     requested_at: Mapped[datetime] = mapped_column(TIMESTAMP, server_default=sa.func.now())
     due_at: Mapped[datetime] = mapped_column(TIMESTAMP, server_default=sa.func.now())
+    leased_until: Mapped[datetime | None] = mapped_column(TIMESTAMP)
 
 
 class Wanted(NamedTuple):
@@ -116,7 +118,7 @@ def waiting(database: Database) -> bool:
     """Whether an effect is due."""
     with database.transaction() as session:
         session.execute(_CLAIMING)
-        due = sa.select(Effect.shop_id).where(Effect.state == "waiting", Effect.due_at <= clock.now())
+        due = sa.select(Effect.shop_id).where(*_due(clock.now()))
         return bool(session.scalar(sa.select(due.exists())))
 
 
@@ -136,31 +138,36 @@ def hint_after_commit(session: Session) -> None:
 
 
 def carry_out_due(database: Database) -> int:
-    """Carry out what is due, batch after batch, until nothing is. Returns how many were tried."""
+    """Carry out what is due, one after another, until nothing is. Returns how many were tried."""
     tried = 0
-    while claimed := _claim(database):
-        for effect in claimed:
-            _carry_out(database, effect)
-        tried += len(claimed)
+    while effect := _claim(database):
+        _carry_out(database, effect)
+        tried += 1
     return tried
 
 
-def _claim(database: Database) -> list[Any]:
+def _claim(database: Database) -> Any:
+    """Lease one target that is due. Asking for it again meanwhile does not end the lease, so no two workers race."""
     now = clock.now()
     with database.transaction() as session:
         session.execute(_CLAIMING)
-        keys = session.execute(
+        effect = session.execute(
             sa.select(Effect.shop_id, Effect.kind, Effect.target, Effect.version, Effect.attempts)
-            .where(Effect.state == "waiting", Effect.due_at <= now)
+            .where(*_due(now))
             .order_by(Effect.due_at)
-            .limit(BATCH)
+            .limit(1)
             .with_for_update(skip_locked=True)
-        ).all()
-        open_shops(session, {key.shop_id for key in keys})
-        # The lease: another worker sees the row again only when this one has died with it.
-        for key in keys:
-            session.execute(_this(sa.update(Effect), key).values(due_at=now + LEASE))
-    return list(keys)
+        ).one_or_none()
+        session.execute(_CLAIMED)
+        if effect is not None:
+            open_shops(session, [effect.shop_id])
+            session.execute(_this(sa.update(Effect), effect).values(leased_until=now + LEASE))
+    return effect
+
+
+def _due(now: datetime) -> tuple[Any, ...]:
+    free = Effect.leased_until.is_(None) | (Effect.leased_until <= now)
+    return Effect.state == "waiting", Effect.due_at <= now, free
 
 
 def _this(statement: Any, key: Any) -> Any:
@@ -177,14 +184,19 @@ def _carry_out(database: Database, effect: Any) -> None:
     with database.transaction(effect.shop_id) as session:
         # A newer version was asked for while we worked: leave the row, due at once.
         session.execute(_this(sa.delete(Effect), effect).where(Effect.version == effect.version))
-        session.execute(_this(sa.update(Effect), effect).values(due_at=clock.now()))
+        session.execute(_this(sa.update(Effect), effect).values(leased_until=None))
 
 
 def _put_back(database: Database, effect: Any, error: Exception) -> None:
     gave_up = isinstance(error, PermanentFailure) or effect.attempts >= len(BACK_OFF)
     metrics.EFFECTS.labels(effect.kind, "failed" if gave_up else "retried").inc()
     log.warning(
-        "effect failed", shop_id=effect.shop_id, kind=effect.kind, target=effect.target, gave_up=gave_up, error=error
+        "effect failed",
+        shop_id=effect.shop_id,
+        kind=effect.kind,
+        target=effect.target,
+        gave_up=gave_up,
+        error=one_line(error),
     )
     wait = timedelta() if gave_up else BACK_OFF[effect.attempts]
     with database.transaction(effect.shop_id) as session:
@@ -194,7 +206,8 @@ def _put_back(database: Database, effect: Any, error: Exception) -> None:
             .values(
                 state="failed" if gave_up else "waiting",
                 attempts=effect.attempts + 1,
-                error=str(error)[:500],
+                error=one_line(error),
                 due_at=clock.now() + wait,
             )
         )
+        session.execute(_this(sa.update(Effect), effect).values(leased_until=None))

@@ -47,6 +47,14 @@ class Unavailable(RapportError):
     retry_after = 5
 
 
+def one_line(error: BaseException) -> str:
+    """What went wrong, for logs and for rows that merchants see: without the values that a database error repeats."""
+    if isinstance(error, RapportError):
+        return error.detail[:500]
+    original = getattr(error, "orig", None) or error
+    return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else ''}"[:500]
+
+
 def problem(error: RapportError) -> dict[str, Any]:
     """The RFC 9457 body of an error: type, title, status, detail and a stable code."""
     return {

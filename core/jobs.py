@@ -117,7 +117,8 @@ def start_due(periodic: tuple[Periodic, ...]) -> list[str]:
                 enqueue("periodic", job.job)
                 started.append(job.name)
             except redis.RedisError as error:
-                log.warning("periodic job waits for its next turn", job=job.name, error=type(error).__name__)
+                _give_turn_back(job)
+                log.warning("periodic job waits for Redis", job=job.name, error=type(error).__name__)
     return started
 
 
@@ -135,6 +136,11 @@ def _take_turn(job: Periodic) -> bool:
             .returning(PeriodicRun.name)
         )
         return taken is not None
+
+
+def _give_turn_back(job: Periodic) -> None:
+    with database().transaction() as session:
+        session.execute(sa.update(PeriodicRun).where(PeriodicRun.name == job.name).values(next_at=clock.now()))
 
 
 class Worker(SimpleWorker):

@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -14,11 +14,20 @@ _EMAIL = re.compile(r"[^\s\"'<>@]+@[^\s\"'<>@]+\.[a-z]{2,}", re.I)
 
 def _redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
-        if _SECRET_NAMES.search(name):
-            event[name] = "[redacted]"
-        elif isinstance(value, str) and "@" in value:
-            event[name] = _EMAIL.sub("[redacted]", value)
+        event[name] = _clean(name, value)
     return event
+
+
+def _clean(name: str, value: Any) -> Any:
+    if _SECRET_NAMES.search(name):
+        return "[redacted]"
+    if isinstance(value, Mapping):
+        return {inner: _clean(str(inner), held) for inner, held in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean("", held) for held in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _EMAIL.sub("[redacted]", str(value))
 
 
 def configure(level: str = "INFO") -> None:

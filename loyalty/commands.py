@@ -1,17 +1,40 @@
 """The ledger on the command line."""
 
+import json
 import sys
 
 import click
 from flask.cli import AppGroup
 
 from core.db import database
-from loyalty import audit
+from loyalty import audit, programs
 from loyalty.models import Member
+from loyalty.privacy import read_export
 from loyalty.wording import sentence
+from shops import operations
+from shops.commands import shop
 from shops.queries import all_shop_ids, shop_by_domain
 
 ledger = AppGroup("ledger", help="Prove and explain the points.")
+privacy = AppGroup("privacy", help="Answers to customers' data requests.")
+
+
+@shop.command("install")
+@click.argument("session_token")
+def install(session_token: str) -> None:
+    """Install the shop named by a session token, with the first program."""
+    click.echo(f"installed as shop {operations.install(database(), session_token, programs.publish_first)}")
+
+
+@privacy.command("export")
+@click.argument("request_id")
+@click.option("--shop", "domain", required=True, help="The shop's domain.")
+def export(request_id: str, domain: str) -> None:
+    """What we keep of the person whose data request Shopify named REQUEST_ID, as JSON."""
+    with database().transaction() as session:
+        shop_id = shop_by_domain(session, domain).id
+    with database().transaction(shop_id) as session:
+        click.echo(json.dumps(read_export(session, shop_id, request_id), indent=2, ensure_ascii=False))
 
 
 @ledger.command("verify")

@@ -217,7 +217,7 @@ def update_customers(session: Session, customers: Iterable[Customer]) -> None:
     rows_by(
         session,
         "UPDATE members m SET email = k.email, email_verified = k.verified, name = k.name, "
-        "customer_updated_at = k.updated_at, closed_at = NULL "
+        "customer_updated_at = coalesce(k.updated_at, m.customer_updated_at), closed_at = NULL "
         "FROM {keys} AS k(shop_id, customer_id, email, verified, name, updated_at) "
         "WHERE m.shop_id = k.shop_id AND m.customer_id = k.customer_id AND (m.customer_updated_at IS NULL "
         "OR k.updated_at IS NULL OR m.customer_updated_at <= k.updated_at) RETURNING m.id",

@@ -268,10 +268,11 @@ def prune_exports(session: Session) -> int:
 
 def erase_shop(session: Session, shop_id: int) -> None:
     """Empty every table of a shop. Of the shop itself only its domain stays, with `redacted_at`."""
+    tables = [table for table in _tables_with(session, "shop_id") if table not in ("postings", "events")]
+    # The inbox first: that waits for a drain under way, whose postings are then here to be erased as well.
+    for table in sorted(tables, key=lambda name: name != "inbox"):
+        session.execute(sa.text(f"DELETE FROM {table} WHERE shop_id = :shop_id"), {"shop_id": shop_id})
     session.execute(sa.select(sa.func.erase_shop_ledger(shop_id)))
-    for table in _tables_with(session, "shop_id"):
-        if table not in ("postings", "events"):
-            session.execute(sa.text(f"DELETE FROM {table} WHERE shop_id = :shop_id"), {"shop_id": shop_id})
     session.execute(
         sa.update(Shop)
         .where(Shop.id == shop_id)

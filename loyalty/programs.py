@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.errors import NotFound
 from loyalty.models import ProgramVersion
-from loyalty.program import Program
+from loyalty.program import Program, demo_program
 from loyalty.rules import Policy, Terms
 
 
@@ -90,6 +90,15 @@ def load(session: Session, shop_ids: Iterable[int]) -> Programs:
     for shop_id, number, effective_from, document in rows:
         versions.setdefault(shop_id, []).append(_compiled(shop_id, number, effective_from, document))
     return Programs(versions)
+
+
+def publish_first(session: Session, shop_id: int) -> None:
+    """The program every new shop starts from. What was bought before the shop came to us earns nothing."""
+    if not load(session, [shop_id]).of(shop_id):
+        program = demo_program()
+        orders = program.orders.model_copy(update={"starts_at": clock.now()})
+        first = program.model_copy(update={"orders": orders})
+        publish(session, shop_id, first, effective_from=clock.now(), actor="install")
 
 
 def publish(session: Session, shop_id: int, program: Program, *, effective_from: datetime, actor: str) -> int:

@@ -27,8 +27,10 @@ def protect(table: str, grants: str = "SELECT, INSERT, UPDATE, DELETE") -> None:
 
 
 def allow_claims(table: str) -> None:
-    """The one read across shops: a worker that says which table it claims from may find and lock what is due."""
-    op.execute(
-        f"CREATE POLICY claimed ON {table} USING "
-        f"((SELECT current_setting('rapport.claim', true)) = '{table}') WITH CHECK (false)"
-    )
+    """The one read across shops: a worker that says which table it claims from may find and lock what is due.
+
+    Locking needs an UPDATE policy; its check lets nothing be written.
+    """
+    claiming = f"((SELECT current_setting('rapport.claim', true)) = '{table}')"
+    op.execute(f"CREATE POLICY claimed ON {table} FOR SELECT USING {claiming}")
+    op.execute(f"CREATE POLICY claim_locks ON {table} FOR UPDATE USING {claiming} WITH CHECK (false)")

@@ -4,7 +4,7 @@ import click
 from flask.cli import AppGroup
 
 from core.db import database
-from shops import keys, operations, queries
+from shops import keys, queries, tokens
 
 shop = AppGroup("shop", help="Shops that installed the app.")
 api_key = AppGroup("api-key", help="Keys of the public API.")
@@ -19,13 +19,6 @@ def list_shops() -> None:
             click.echo(f"{row.id}\t{row.domain}\t{row.currency}\t{row.timezone}\t{state}")
 
 
-@shop.command("install")
-@click.argument("session_token")
-def install(session_token: str) -> None:
-    """Install the shop named by a session token."""
-    click.echo(f"installed as shop {operations.install(database(), session_token)}")
-
-
 @api_key.command("create")
 @click.option("--shop", "domain", required=True, help="The shop's myshopify.com domain.")
 @click.option("--name", default="command line", show_default=True)
@@ -35,3 +28,25 @@ def create_key(domain: str, name: str) -> None:
         shop_id = queries.shop_by_domain(session, domain).id
     with database().transaction(shop_id) as session:
         click.echo(keys.create(session, shop_id, name))
+
+
+@api_key.command("revoke")
+@click.argument("key", type=int)
+@click.option("--shop", "domain", required=True, help="The shop's myshopify.com domain.")
+def revoke_key(key: int, domain: str) -> None:
+    """End a KEY, named by its number (the actor of what it did: api:KEY)."""
+    with database().transaction() as session:
+        shop_id = queries.shop_by_domain(session, domain).id
+    with database().transaction(shop_id) as session:
+        if not keys.revoke(session, shop_id, key):
+            raise click.ClickException(f"there is no working key {key}")
+    click.echo(f"key {key} is revoked")
+
+
+@shop.command("rotate-keys")
+def rotate_keys() -> None:
+    """Encrypt every stored token anew under the first of ENCRYPTION_KEYS, so that the others can be dropped."""
+    for shop_id in queries.all_shop_ids(database()):
+        with database().transaction(shop_id) as session:
+            tokens.rotate_encryption(session, shop_id)
+    click.echo("all tokens are encrypted under the newest key")

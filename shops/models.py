@@ -1,5 +1,6 @@
 """Tables of the tenant. `shops` is the register that names the tenants: it alone has no row-level security."""
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db import JSONB, TIMESTAMP, Base
+
+DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 
 
 class Shop(Base):
@@ -23,6 +26,8 @@ class Shop(Base):
     scopes: Mapped[str] = mapped_column(sa.Text, server_default="")
     settings: Mapped[Any] = mapped_column(JSONB, server_default="{}")
     installed_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    # Whether the shop has left and come back: a shop/redact that still speaks of the time before must not erase it.
+    returned: Mapped[bool] = mapped_column(sa.Boolean, server_default="false")
     uninstalled_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
     redacted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
 

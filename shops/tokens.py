@@ -5,7 +5,6 @@ checked here, a 200 that is no token is an error, and tokens are stored together
 Source: https://shopify.dev/docs/apps/build/authentication-authorization
 """
 
-import re
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -18,9 +17,8 @@ from sqlalchemy.orm import Session
 from core import clock, crypto
 from core.config import Settings, settings
 from core.errors import NotAuthenticated, Unavailable
-from shops.models import ShopToken
+from shops.models import DOMAIN, ShopToken
 
-DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 TIMEOUT = httpx.Timeout(10, connect=3)
 # Refresh this long before the token ends, so that no call starts with a token that dies on the way.
 MARGIN = timedelta(minutes=5)
@@ -130,6 +128,14 @@ def keep(session: Session, shop_id: int, token: OfflineToken) -> None:
     row.updated_at = clock.now()
     session.add(row)
     session.flush()
+
+
+def rotate_encryption(session: Session, shop_id: int) -> None:
+    """Encrypt the shop's tokens under the newest key. Raises UndecipherableSecret."""
+    row = session.get(ShopToken, (shop_id,), with_for_update=True)
+    if row is not None:
+        row.access_token = crypto.rotate(row.access_token)
+        row.refresh_token = row.refresh_token and crypto.rotate(row.refresh_token)
 
 
 def access_token(session: Session, shop_id: int, domain: str) -> str:

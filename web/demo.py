@@ -42,7 +42,6 @@ def seed() -> None:
         raise click.UsageError("there is no demo shop here: DEMO_SHOP and SANDBOX_URL are not set")
     shop_id = _installed(domain)
     with database().transaction(shop_id) as session:
-        _publish_once(session, shop_id)
         token = _api_token(session, shop_id)
         new = session.scalar(sa.select(Member.id).where(Member.shop_id == shop_id).limit(1)) is None
     if new:
@@ -58,7 +57,7 @@ def _installed(domain: str) -> int:
     if shop_id is not None and _works(shop_id):
         return shop_id
     answer = _ask_sandbox(f"{domain}/session-token")
-    return operations.install(database(), answer["session_token"])
+    return operations.install(database(), answer["session_token"], _publish_once)
 
 
 def _works(shop_id: int) -> bool:

@@ -18,12 +18,12 @@ import msgspec
 
 from core import logs, metrics
 from core.errors import InvalidInput, Unavailable
+from shops.models import DOMAIN
 from webhooks.inbox import Inbox, NewDelivery
 from webhooks.payloads import delivery_id, moment
 from webhooks.register import Register, ShopRef
 
 PATH = "/webhooks/shopify"
-SHOP_DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 # What Shopify still sends after an uninstall, up to two days later.
 AFTER_UNINSTALL = frozenset({"customers/data_request", "customers/redact", "shop/redact", "app/uninstalled"})
 TOPIC = re.compile(r"[a-z0-9_./-]{1,100}")
@@ -120,7 +120,7 @@ class Door:
 
     def _shop(self, domain: str, topic: str) -> ShopRef:
         # The header is outside the signature: only the strict name of a shop that installed us opens anything.
-        shop = self._register.find(domain) if SHOP_DOMAIN.fullmatch(domain) else None
+        shop = self._register.find(domain) if DOMAIN.fullmatch(domain) else None
         if shop is None or (not shop.installed and topic not in AFTER_UNINSTALL):
             raise Refused("401 Unauthorized", "this shop has not installed the app")
         return shop

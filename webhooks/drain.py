@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from core import clock, logs, metrics
 from core.db import Database, open_shops, update_rows
-from core.errors import InvalidInput
+from core.errors import InvalidInput, one_line
 from core.jobs import Hinted
 from webhooks import topics
 from webhooks.models import Delivery
@@ -30,12 +30,13 @@ _CLAIM = sa.text("""
     ORDER BY next_try_at, id LIMIT :limit FOR UPDATE SKIP LOCKED""")
 _WAITING = sa.text("SELECT EXISTS (SELECT FROM inbox WHERE state = 'pending' AND next_try_at <= :now)")
 _CLAIMING = sa.text("SELECT set_config('rapport.claim', 'inbox', true)")
+_CLAIMED = sa.text("SELECT set_config('rapport.claim', '', true)")
 
 
-def drain(database: Database) -> int:
-    """Work off everything that is due and return how many deliveries that were."""
-    worked = 0
-    while batch := _drain_batch(database):
+def drain(database: Database, seconds: float = 300) -> int:
+    """Work off what is due, for so many seconds at most, and return how many deliveries that were."""
+    worked, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end and (batch := _drain_batch(database)):
         worked += batch
     return worked
 
@@ -68,7 +69,7 @@ def _drain_batch(database: Database) -> int:
     except Exception as error:
         if not claimed:
             raise
-        log.warning("batch taken apart", size=len(claimed), error=_one_line(error))
+        log.warning("batch taken apart", size=len(claimed), error=one_line(error))
         for delivery in claimed:
             _work_alone(database, delivery)
     metrics.DRAIN_SECONDS.observe(time.perf_counter() - began)
@@ -78,6 +79,7 @@ def _drain_batch(database: Database) -> int:
 def _claim(session: Session) -> Sequence[Any]:
     session.execute(_CLAIMING)
     claimed = session.execute(_CLAIM, {"now": clock.now(), "limit": BATCH}).all()
+    session.execute(_CLAIMED)
     open_shops(session, {delivery.shop_id for delivery in claimed})
     return claimed
 
@@ -97,7 +99,7 @@ def _work_alone(database: Database, delivery: Any) -> None:
     except Exception as error:
         log.warning(
             "delivery failed", shop_id=delivery.shop_id, delivery_id=delivery.webhook_id, topic=delivery.topic,
-            attempt=delivery.attempts + 1, error=_one_line(error),
+            attempt=delivery.attempts + 1, error=one_line(error),
         )  # fmt: skip
         with database.transaction(delivery.shop_id) as session:
             _put_back(session, delivery, error)
@@ -126,16 +128,10 @@ def _put_back(session: Session, delivery: Any, error: Exception) -> None:
         _this(sa.update(Delivery), delivery).values(
             state="failed" if gave_up else "pending",
             attempts=delivery.attempts + 1,
-            error=_one_line(error),
+            error=one_line(error),
             next_try_at=clock.now() + (timedelta() if gave_up else BACK_OFF[delivery.attempts]),
         )
     )
-
-
-def _one_line(error: Exception) -> str:
-    """What went wrong, without the values that a database error would repeat."""
-    original = getattr(error, "orig", None) or error
-    return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else ''}"[:500]
 
 
 def retry(session: Session, shop_id: int, delivery_id: int) -> bool:
@@ -151,9 +147,9 @@ def retry(session: Session, shop_id: int, delivery_id: int) -> bool:
 
 def prune(session: Session, days: int) -> int:
     """Delete what was worked off more than so many days ago. Failed deliveries stay until somebody decides."""
-    gone = session.execute(
+    gone: Any = session.execute(
         sa.delete(Delivery)
-        .where(Delivery.state.in_(("done", "ignored")), Delivery.done_at < clock.now() - timedelta(days=days))
-        .returning(Delivery.id)
+        .where(Delivery.state.in_(("done", "ignored")), Delivery.received_at < clock.now() - timedelta(days=days))
+        .execution_options(synchronize_session=False)
     )
-    return len(gone.all())
+    return int(gone.rowcount)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from core import logs, metrics
-from core.errors import Unavailable
+from core.errors import Unavailable, one_line
 from webhooks.connection import connect
 
 GROUP = 64
@@ -73,6 +73,8 @@ class Inbox:
             self._list.append(waiting)
         if not self._pen.acquire(timeout=PATIENCE):
             self._withdraw(waiting)
+            if waiting.done.is_set() and waiting.error is None:
+                return
             raise Unavailable("the database is too slow just now; try again")
         try:
             writes = not waiting.done.is_set()
@@ -105,6 +107,7 @@ class Inbox:
         except Exception as failure:
             # Whatever it is, it must reach all who wait: who is told nothing waits for ever.
             error = failure
+            log.warning("group not stored", size=len(group), error=one_line(failure))
             self._hang_up()
             if isinstance(failure, psycopg.OperationalError):
                 # The database does not answer. Who came meanwhile has waited long enough to be told the same.

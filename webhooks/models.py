@@ -13,7 +13,8 @@ STATES = ("pending", "done", "ignored", "failed")
 class Delivery(Base):
     """One webhook delivery. Unique on Shopify's webhook id, so a repeat is stored once.
 
-    Index: what is due, oldest first, across shops (the drain's claim); what failed, by shop (the merchant's list).
+    Index: what is due, oldest first, across shops (the drain's claim); what failed, by shop (the merchant's list);
+    what is old (pruning).
     """
 
     __tablename__ = "inbox"
@@ -21,6 +22,7 @@ class Delivery(Base):
         sa.UniqueConstraint("shop_id", "webhook_id"),
         sa.CheckConstraint("state IN ('pending', 'done', 'ignored', 'failed')", name="state"),
         sa.Index("ix_inbox_due", "next_try_at", "id", postgresql_where=sa.text("state = 'pending'")),
+        sa.Index("ix_inbox_age", "received_at", postgresql_using="brin"),
         sa.Index("ix_inbox_failed", "shop_id", "id", postgresql_where=sa.text("state = 'failed'")),
     )
 

@@ -5,6 +5,7 @@ InvalidInput with the field that is wrong. Money is read from `*_set.shop_money`
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -12,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from core.errors import InvalidInput
-from core.money import minor_digits, to_minor
+from core.money import MAX_MINOR, minor_digits, to_minor
 from loyalty.rules import Line, OrderState, Refund, RefundLine
 
 Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
@@ -22,6 +23,8 @@ Amount = str | int | float
 # Times before or after these are mistakes; they would also overflow the arithmetic of windows.
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+_DIGITS = re.compile(r"[0-9]{1,19}")
 
 
 class Money(Struct):
@@ -151,7 +154,7 @@ class BulkFinished(Struct):
 
 
 class Subject(Struct):
-    id: int | None = None
+    id: Id | None = None
     email: str | None = None
     phone: str | None = None
 
@@ -160,8 +163,8 @@ class DataRequest(Struct):
     """`customers/data_request` and `customers/redact`; the one lists orders requested, the other orders to redact."""
 
     customer: Subject = msgspec.field(default_factory=Subject)
-    orders_requested: list[int] | None = None
-    orders_to_redact: list[int] | None = None
+    orders_requested: list[Id] | None = None
+    orders_to_redact: list[Id] | None = None
     data_request: Subject = msgspec.field(default_factory=Subject)
 
 
@@ -190,10 +193,10 @@ def order_state(payload: OrderPayload, shop_currency: str) -> OrderState:
     tip = _money(None, payload.total_tip_received, currency)
     return OrderState(
         order_id=payload.id,
-        name=_text(payload.name, 80) or f"#{payload.id}",
+        name=text(payload.name, 80) or f"#{payload.id}",
         processed_at=processed_at,
         updated_at=moment(payload.updated_at or processed_at, "updated_at"),
-        status=_text(payload.financial_status, 40) or "pending",
+        status=text(payload.financial_status, 40) or "pending",
         cancelled_at=moment(payload.cancelled_at, "cancelled_at") if payload.cancelled_at else None,
         test=bool(payload.test),
         currency=currency,
@@ -202,8 +205,8 @@ def order_state(payload: OrderPayload, shop_currency: str) -> OrderState:
         shipping=sum(_shipping(line, currency) for line in shipping),
         shipping_tax=sum(_tax(line.tax_lines, currency) for line in shipping),
         lines=tuple(_line(line, currency, tip) for line in payload.line_items or ()),
-        discount_codes=tuple(_text(c.code, 255) or "" for c in payload.discount_codes or () if c.code),
-        source_name=_text(payload.source_name, 80),
+        discount_codes=tuple(text(c.code, 255) or "" for c in payload.discount_codes or () if c.code),
+        source_name=text(payload.source_name, 80),
     )
 
 
@@ -240,12 +243,12 @@ def guest_email(payload: OrderPayload) -> str | None:
 
 def email_address(raw: str | None) -> str | None:
     """Trimmed and lower case; None for what is no address."""
-    address = (_text(raw, 320) or "").strip().casefold()
+    address = (text(raw, 320) or "").strip().casefold()
     return address if "@" in address.strip("@") and " " not in address else None
 
 
 def person_name(customer: CustomerPayload) -> str | None:
-    return " ".join(filter(None, (_text(customer.first_name, 80), _text(customer.last_name, 80)))) or None
+    return " ".join(filter(None, (text(customer.first_name, 80), text(customer.last_name, 80)))) or None
 
 
 def delivery_id(topic: str, body: bytes) -> str:
@@ -256,7 +259,7 @@ def delivery_id(topic: str, body: bytes) -> str:
 def gid_number(gid: str) -> int:
     """The number in `gid://shopify/Customer/123`. Raises InvalidInput."""
     tail = gid.rsplit("/", 1)[-1]
-    if not tail.isdigit() or int(tail) > 2**63 - 1:
+    if not _DIGITS.fullmatch(tail) or int(tail) > 2**63 - 1:
         raise InvalidInput(f"{gid[:80]!r} is not a Shopify id", code="bad_id")
     return int(tail)
 
@@ -265,9 +268,11 @@ def _line(line: LineItem, currency: str, tip: int) -> Line:
     price = _money(line.price_set, line.price, currency)
     if price < 0:
         raise InvalidInput(f"line {line.id} has a negative price", code="negative_money")
+    if price * line.quantity > MAX_MINOR:
+        raise InvalidInput(f"line {line.id} comes to more than any order can", code="bad_amount")
     return Line(
         id=line.id,
-        title=_text(line.title, 200) or "",
+        title=text(line.title, 200) or "",
         quantity=line.quantity,
         current=line.current_quantity,
         price=price,
@@ -315,7 +320,7 @@ def moment(value: datetime | None, field: str) -> datetime:
     return aware.astimezone(UTC)
 
 
-def _text(raw: str | None, longest: int) -> str | None:
+def text(raw: str | None, longest: int) -> str | None:
     """Text that PostgreSQL can hold: it has no NUL, and no lone surrogate reaches it."""
     if raw is None:
         return None

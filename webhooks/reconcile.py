@@ -21,6 +21,11 @@ from webhooks.payloads import gid_number
 
 PAGE = 100
 TOPIC = "orders/updated"
+# A state that is on its way already stays; one whose delivery failed is given another chance.
+_AGAIN_IF_FAILED = (
+    "ON CONFLICT (shop_id, webhook_id) DO UPDATE SET state = 'pending', attempts = 0, error = NULL, "
+    "body = excluded.body, next_try_at = now() WHERE inbox.state = 'failed'"
+)
 
 
 @dataclass(slots=True)
@@ -75,8 +80,8 @@ def _send_for(database: Database, admin: Admin, shop_id: int, order_id: int) -> 
     row = (shop_id, f"reconcile:{order_id}:{order['updatedAt']}", TOPIC, clock.now(), body)
     with database.transaction(shop_id) as session:
         columns = ("shop_id", "webhook_id", "topic", "triggered_at", "body")
-        insert_rows(session, table, columns, [row], suffix="ON CONFLICT (shop_id, webhook_id) DO NOTHING")
-    return True
+        stored = insert_rows(session, table, columns, [row], suffix=_AGAIN_IF_FAILED)
+    return bool(stored and stored.rowcount)
 
 
 def _whole(admin: Admin, order_id: int) -> dict[str, Any] | None:
@@ -86,6 +91,8 @@ def _whole(admin: Admin, order_id: int) -> dict[str, Any] | None:
     lines = order and order["lineItems"]
     while order and lines and lines["pageInfo"]["hasNextPage"]:
         more = admin.call("order_full", id=gid, linesAfter=lines["pageInfo"]["endCursor"])["order"]
+        if more is None:
+            return None
         lines = more["lineItems"]
         order["lineItems"]["nodes"] += lines["nodes"]
     return order

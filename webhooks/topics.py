@@ -78,9 +78,7 @@ def _outcome(context: Context, step: Callable[[Context], Outcome]) -> Outcome:
 
 
 def _shops(session: Session, ids: Iterable[int]) -> dict[int, Any]:
-    rows = session.execute(
-        sa.select(Shop.id, Shop.domain, Shop.currency, Shop.uninstalled_at).where(Shop.id.in_(sorted(ids)))
-    )
+    rows = session.execute(sa.select(Shop.id, Shop.domain, Shop.currency).where(Shop.id.in_(sorted(ids))))
     return {row.id: row for row in rows}
 
 
@@ -144,7 +142,7 @@ def _customer(context: Context, payload: CustomerPayload, seen_at: datetime) -> 
         shop_id=context.shop_id,
         customer_id=payload.id,
         email=payloads.email_address(payload.email),
-        email_verified=payload.verified_email is not False,
+        email_verified=payload.verified_email is True,
         name=payloads.person_name(payload),
         seen_at=min(created_at or seen_at, seen_at),
         updated_at=payload.updated_at and payloads.moment(payload.updated_at, "customer updated_at"),
@@ -191,8 +189,8 @@ def _customer_redacted(context: Context) -> None:
 def _shop_redacted(context: Context) -> None:
     # Sent two days after an uninstall. A shop that came back in the meantime keeps its members' points.
     # Asked anew: the uninstall itself may stand earlier in this batch.
-    installed = sa.select(Shop.uninstalled_at.is_(None)).where(Shop.id == context.shop_id)
-    if context.session.scalar(installed) and shops.was_uninstalled(context.session, context.shop_id):
+    came_back = sa.select(Shop.returned & Shop.uninstalled_at.is_(None)).where(Shop.id == context.shop_id)
+    if context.session.scalar(came_back):
         _note(context, "shop.redact_declined", {"reason": "installed again"})
     else:
         privacy.erase_shop(context.session, context.shop_id)
@@ -200,19 +198,27 @@ def _shop_redacted(context: Context) -> None:
 
 def _uninstalled(context: Context) -> None:
     # The body's domain is null: the shop is the one whose header opened the door.
-    shops.uninstall(context.session, context.shop_id)
-    _note(context, "shop.uninstalled", {})
+    if shops.uninstall(context.session, context.shop_id, context.at):
+        _note(context, "shop.uninstalled", {})
 
 
 def _scopes(context: Context) -> None:
     payload = parse(context.delivery.body, payloads.ScopesUpdate)
-    shops.set_scopes(context.session, context.shop_id, payload.current)
-    _note(context, "shop.scopes_changed", {"scopes": payload.current[:100]})
+    scopes = [scope for raw in payload.current[:200] if (scope := payloads.text(raw, 80))]
+    shops.set_scopes(context.session, context.shop_id, scopes)
+    _note(context, "shop.scopes_changed", {"scopes": scopes})
 
 
 def _bulk_finished(context: Context) -> None:
     payload = parse(context.delivery.body, payloads.BulkFinished)
-    _note(context, "bulk.finished", {"id": payload.admin_graphql_api_id, "status": payload.status})
+    _note(
+        context,
+        "bulk.finished",
+        {
+            "id": payloads.text(payload.admin_graphql_api_id, 80),
+            "status": payloads.text(payload.status, 40),
+        },
+    )
 
 
 def _note(context: Context, kind: str, data: dict[str, Any]) -> None:

@@ -156,6 +156,7 @@ def create_tables() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("requested_at", TIMESTAMP, server_default=sa.text("now()"), nullable=False),
         sa.Column("due_at", TIMESTAMP, server_default=sa.text("now()"), nullable=False),
+        sa.Column("leased_until", TIMESTAMP, nullable=True),
         sa.CheckConstraint("state IN ('waiting', 'failed')", name=op.f("ck_effects_state")),
         sa.PrimaryKeyConstraint("shop_id", "kind", "target", name=op.f("pk_effects")),
     )
@@ -218,6 +219,7 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("shop_id", "id", name=op.f("pk_inbox")),
         sa.UniqueConstraint("shop_id", "webhook_id", name=op.f("uq_inbox_shop_id_webhook_id")),
     )
+    op.create_index("ix_inbox_age", "inbox", ["received_at"], unique=False, postgresql_using="brin")
     op.create_index(
         "ix_inbox_due", "inbox", ["next_try_at", "id"], unique=False, postgresql_where=sa.text("state = 'pending'")
     )
@@ -363,6 +365,7 @@ def create_tables() -> None:
         sa.Column("scopes", sa.Text(), server_default="", nullable=False),
         sa.Column("settings", JSONB, server_default="{}", nullable=False),
         sa.Column("installed_at", TIMESTAMP, nullable=False),
+        sa.Column("returned", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("uninstalled_at", TIMESTAMP, nullable=True),
         sa.Column("redacted_at", TIMESTAMP, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_shops")),

@@ -1,13 +1,14 @@
 """Production refuses to start half configured, and never says a secret aloud."""
 
 import pytest
+from cryptography.fernet import Fernet
 
 from core.config import Settings, SettingsError, load
 
 SAFE = {
     "rapport_env": "production",
     "secret_key": "a-long-and-random-secret-key",
-    "encryption_keys": "RkFLRS1GQUtFLUZBS0UtRkFLRS1GQUtFLUZBS0UhISE=",
+    "encryption_keys": Fernet.generate_key().decode(),
     "shopify_api_key": "0123456789abcdef",
     "shopify_api_secret": "another-long-random-secret",
 }
@@ -28,6 +29,11 @@ def test_production_refuses_a_missing_secret(missing: str) -> None:
     [
         {"secret_key": "short"},
         {"secret_key": SAFE["shopify_api_secret"]},  # a cookie's signature could pass as a webhook's
+        {"shopify_api_secret_old": "development-api-secret"},
+        {"shopify_api_secret_old": "x"},
+        {"shopify_api_secret_old": SAFE["secret_key"]},
+        {"encryption_keys": "no-fernet-key-but-quite-long"},
+        {"encryption_keys": SAFE["encryption_keys"] + ",ZGV2ZWxvcG1lbnQtb25seS1lbmNyeXB0aW9uLWtleSE="},
         {"demo_shop": "rapport-demo.myshopify.com"},
         {"sandbox_url": "http://127.0.0.1:1"},
     ],

@@ -21,6 +21,12 @@ def test_secrets_and_people_are_left_out(capsys: pytest.CaptureFixture[str]) -> 
     assert "shpat" not in json.dumps(line)
 
 
+def test_nothing_slips_through_in_exceptions_or_within_other_values(capsys: pytest.CaptureFixture[str]) -> None:
+    line = logged(capsys, error=ValueError("noor@example.com"), told={"who": ["noor@example.com"], "email": "x"}, n=3)
+    assert "noor" not in json.dumps(line)
+    assert line["n"] == 3
+
+
 def test_ids_of_the_request_are_carried_along(capsys: pytest.CaptureFixture[str]) -> None:
     with structlog.contextvars.bound_contextvars(request_id="r-1", shop_id=3, delivery_id="d-9"):
         line = logged(capsys)

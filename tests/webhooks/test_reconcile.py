@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from core import config, crypto
 from core.errors import NotAuthenticated
+from loyalty import programs
 from sandbox import oracle
 from sandbox.catalogue import DEMO
 from sandbox.outbox import Weather
@@ -34,7 +35,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
 def installed(store: Running, house: House) -> int:
     """The demo shop, installed through its session token, with a program."""
     house.open_shop(DEMO.domain)
-    return operations.install(house.database, session_token(store))
+    return operations.install(house.database, session_token(store), programs.publish_first)
 
 
 def session_token(store: Running) -> str:
