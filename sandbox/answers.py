@@ -215,6 +215,7 @@ class Answers:
             "discountApplications": lambda first=50, after=None: paged(self.applications(order), first, after),
             "customer": self.customer_node(buyer) if buyer else None,
             "lineItems": lambda first=50, after=None: paged(self.line_nodes(order), first, after),
+            "shippingLines": lambda first=50, after=None: paged(self.shipping_nodes(order), first, after),
             "refunds": lambda first=None: [self.refund_node(order, refund) for refund in order.refunds[:first]],
             **self.order_money(order),
         }
@@ -233,6 +234,14 @@ class Answers:
             "totalOutstandingSet": bag(outstanding(self.shop, order)),
             "netPaymentSet": bag(order.received - back),
         }
+
+    def shipping_nodes(self, order: Order) -> list[Node]:
+        if not order.shipping:
+            return []
+        paid = self.bag(order)(order.shipping - order.shipping_discount)
+        whole = self.bag(order)(order.shipping)
+        sets = {"originalPriceSet": whole, "discountedPriceSet": paid}
+        return [{"__typename": "ShippingLine", "title": "Standard", "code": "Standard", "taxLines": [], **sets}]
 
     def line_nodes(self, order: Order) -> list[Node]:
         return [self.line_node(order, line) for line in order.lines]

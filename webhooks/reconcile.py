@@ -116,6 +116,7 @@ def as_webhook(order: dict[str, Any]) -> dict[str, Any]:
         "customer": order["customer"] and _customer(order["customer"]),
         "discount_codes": [{"code": code} for code in order["discountCodes"]],
         "line_items": [_line(line) for line in order["lineItems"]["nodes"]],
+        "shipping_lines": [_shipping(line) for line in order["shippingLines"]["nodes"]],
         "refunds": [_refund(refund) for refund in order["refunds"]],
     }
 
@@ -127,6 +128,7 @@ def _customer(customer: dict[str, Any]) -> dict[str, Any]:
         "first_name": customer["firstName"],
         "last_name": customer["lastName"],
         "email": address and address["emailAddress"],
+        "verified_email": customer["verifiedEmail"],
         "created_at": customer["createdAt"],
         "updated_at": customer["updatedAt"],
     }
@@ -142,8 +144,16 @@ def _line(line: dict[str, Any]) -> dict[str, Any]:
         "product_id": line["product"] and gid_number(line["product"]["id"]),
         "price_set": _money(line["originalUnitPriceSet"]),
         "discount_allocations": [{"amount_set": _money(a["allocatedAmountSet"])} for a in line["discountAllocations"]],
-        "tax_lines": [{"price_set": _money(tax["priceSet"])} for tax in line["taxLines"]],
+        "tax_lines": _taxes(line),
     }
+
+
+def _shipping(line: dict[str, Any]) -> dict[str, Any]:
+    return {"discounted_price_set": _money(line["discountedPriceSet"]), "tax_lines": _taxes(line)}
+
+
+def _taxes(line: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"price_set": _money(tax["priceSet"])} for tax in line["taxLines"]]
 
 
 def _refund(refund: dict[str, Any]) -> dict[str, Any]:
@@ -156,6 +166,7 @@ def _refund(refund: dict[str, Any]) -> dict[str, Any]:
                 "line_item_id": gid_number(line["lineItem"]["id"]),
                 "quantity": line["quantity"],
                 "subtotal_set": _money(line["subtotalSet"]),
+                "total_tax_set": _money(line["totalTaxSet"]),
             }
             for line in refund["refundLineItems"]["nodes"]
         ],
