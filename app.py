@@ -69,7 +69,7 @@ def create_app(config: Settings | None = None) -> Flask:
 def create_door(config: Settings | None = None) -> Door:
     """The webhook door with its own connection to the database."""
     config = config or settings()
-    inbox = Inbox(config.database_url, stored=functools.partial(jobs.hints.send, drain.HINT))
+    inbox = Inbox(config.database_url, stored=jobs.Hinter(drain.HINT).ask)
     return Door(inbox, Register(config.database_url), config.webhook_secrets, config.webhook_body_limit)
 
 

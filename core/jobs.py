@@ -5,6 +5,7 @@ make one job, never ten thousand. When Redis is down, slow or empty, the sweep f
 """
 
 import functools
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ HINT_LIVES = 5  # seconds; bounds the wait after a job was enqueued but lost
 JOB_TIMEOUT = 600
 REDIS_TIMEOUT = 0.2
 BREAKER_REST = 1.0
+HINT_SPACING = 0.02  # seconds
 
 log = logs.logger(__name__)
 
@@ -85,6 +87,26 @@ class Hints:
 
 
 hints = Hints()
+
+
+class Hinter:
+    """Sends hints of one kind from a thread of its own: no request waits for Redis, and a burst sends a few."""
+
+    def __init__(self, hinted: Hinted) -> None:
+        self._hinted = hinted
+        self._asked = threading.Event()
+        threading.Thread(target=self._run, name=f"hints {hinted.queue}", daemon=True).start()
+
+    def ask(self) -> None:
+        """Have a hint sent that the queue sees after this call."""
+        self._asked.set()
+
+    def _run(self) -> None:
+        while True:
+            self._asked.wait()
+            self._asked.clear()
+            hints.send(self._hinted)
+            time.sleep(HINT_SPACING)
 
 
 def _mark(hinted: Hinted) -> str:

@@ -1,7 +1,7 @@
 """Qualifying spend in the database: the facts of each order, and a member's history of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -16,8 +16,14 @@ Key = tuple[int, int]
 HistoryKey = tuple[int, int, timedelta]
 
 _TABLE: Any = SpendFact.__table__
-_ASKED = "{keys} AS k(shop_id, member_id, length, since)"
-_TYPES = ("bigint", "bigint", "interval", "timestamptz")
+# Bounds are computed here and not in the query: under row-level security PostgreSQL only lets an index narrow rows by
+# comparisons that cannot leak, and `since - length` could.
+_RANGES = (
+    "{keys} AS k(shop_id, member_id, length, first, last) JOIN spend_facts f "
+    "ON f.shop_id = k.shop_id AND f.member_id = k.member_id AND f.at >= k.first AND f.at < k.last"
+)
+_TYPES = ("bigint", "bigint", "interval", "timestamptz", "timestamptz")
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def histories(
@@ -33,10 +39,9 @@ def histories(
     Facts of the orders `without` (shop, order id) are left out and those in `fresh`, by (shop, member), counted in
     their stead: what a settlement is about to write. None of theirs may lie before `since`.
     """
-    keys = [(*key, at) for key, at in since.items()]
-    bases = {(row[0], row[1], row[2]): int(row[3]) for row in _sums(session, keys)}
+    bases = {(row[0], row[1], row[2]): int(row[3]) for row in _sums(session, since)}
     entries: dict[HistoryKey, list[tuple[datetime, int]]] = {key: [] for key in since}
-    for shop_id, member_id, window, order_id, at, amount in _entries(session, keys, until):
+    for shop_id, member_id, window, order_id, at, amount in _entries(session, since, until):
         if (shop_id, order_id) not in without:
             entries[shop_id, member_id, window].append((at, amount))
     return {
@@ -45,27 +50,17 @@ def histories(
     }
 
 
-def _sums(session: Session, keys: Sequence[Any]) -> Sequence[Any]:
-    return rows_by(
-        session,
-        "SELECT k.shop_id, k.member_id, k.length, sum(f.amount) FROM " + _ASKED + " JOIN spend_facts f "
-        "ON f.shop_id = k.shop_id AND f.member_id = k.member_id AND f.at >= k.since - k.length AND f.at < k.since "
-        "GROUP BY 1, 2, 3",
-        _TYPES,
-        keys,
-    )
+def _sums(session: Session, since: Mapping[HistoryKey, datetime]) -> Sequence[Any]:
+    windows = [(*key, at - key[2], at) for key, at in since.items()]
+    sql = f"SELECT k.shop_id, k.member_id, k.length, sum(f.amount) FROM {_RANGES} GROUP BY 1, 2, 3"
+    return rows_by(session, sql, _TYPES, windows)
 
 
-def _entries(session: Session, keys: Sequence[Any], until: datetime) -> Sequence[Any]:
-    return rows_by(
-        session,
-        "SELECT k.shop_id, k.member_id, k.length, f.order_id, f.at, f.amount FROM " + _ASKED + " JOIN spend_facts f "
-        "ON f.shop_id = k.shop_id AND f.member_id = k.member_id AND (f.at >= k.since "
-        "OR (f.at >= k.since - k.length AND f.at < %s::timestamptz - k.length))",
-        _TYPES,
-        keys,
-        until,
-    )
+def _entries(session: Session, since: Mapping[HistoryKey, datetime], until: datetime) -> Sequence[Any]:
+    coming = [(*key, at, _END_OF_TIME) for key, at in since.items()]
+    leaving = [(*key, at - key[2], min(at, until - key[2])) for key, at in since.items()]
+    sql = f"SELECT k.shop_id, k.member_id, k.length, f.order_id, f.at, f.amount FROM {_RANGES}"
+    return rows_by(session, sql, _TYPES, coming + leaving)
 
 
 def read_facts(session: Session, keys: Sequence[Key]) -> dict[Key, tuple[Fact, ...]]:

@@ -1,4 +1,4 @@
-"""Storing deliveries by group commit: whoever finds the pen free writes for everyone who waits.
+"""Storing deliveries by group commit: whoever finds nobody writing writes for everyone who waits.
 
 A commit costs the same for one delivery as for fifty, so under load the first thread drains the list and sends one
 INSERT while the others sleep; each is told only after *its* row is committed. Alone, a delivery waits for nobody.
@@ -45,13 +45,14 @@ _INSERT = f"""
 
 
 class _Waiting:
-    """One delivery on its way to disk."""
+    """One delivery on its way to disk. `woken` means: it is done, or it is its turn to write."""
 
-    __slots__ = ("delivery", "done", "error")
+    __slots__ = ("delivery", "done", "error", "woken")
 
     def __init__(self, delivery: NewDelivery) -> None:
         self.delivery = delivery
-        self.done = threading.Event()
+        self.woken = threading.Event()
+        self.done = False
         self.error: Exception | None = None
 
 
@@ -61,44 +62,50 @@ class Inbox:
     def __init__(self, url: str, stored: Callable[[], object] = lambda: None) -> None:
         self._url = url
         self._stored = stored
+        self._lock = threading.Lock()  # guards the two below and is never held while writing
         self._list: list[_Waiting] = []
-        self._list_lock = threading.Lock()
-        self._pen = threading.Lock()
+        self._writing = False
         self._connection: psycopg.Connection[Any] | None = None
 
     def store(self, delivery: NewDelivery) -> None:
         """Return once the delivery is on disk (or was before). Raises Unavailable; then it may not be stored."""
-        waiting = _Waiting(delivery)
-        with self._list_lock:
-            self._list.append(waiting)
-        if not self._pen.acquire(timeout=PATIENCE):
-            self._withdraw(waiting)
-            if waiting.done.is_set() and waiting.error is None:
-                return
-            raise Unavailable("the database is too slow just now; try again")
-        try:
-            writes = not waiting.done.is_set()
-            if writes:
-                self._write_groups_up_to(waiting)
-        finally:
-            self._pen.release()
-        if waiting.error is not None:
-            raise Unavailable("the delivery could not be stored; try again") from waiting.error
-        if writes:
-            # Only now: while the queue is told, the next group is being written.
+        mine = _Waiting(delivery)
+        with self._lock:
+            self._list.append(mine)
+            writes, self._writing = not self._writing, True
+        if not writes and not mine.woken.wait(PATIENCE):
+            self._give_up(mine)
+        if not mine.done:
+            self._write_until_done(mine)
             self._stored()
+        if mine.error is not None:
+            raise Unavailable("the delivery could not be stored; try again") from mine.error
 
-    def _withdraw(self, waiting: _Waiting) -> None:
-        """Nobody waits for it any more. If it is being written this moment, the 503 costs one repeat, no more."""
-        with self._list_lock:
-            if waiting in self._list:
-                self._list.remove(waiting)
+    def _give_up(self, mine: _Waiting) -> None:
+        """Waited too long. A delivery that is being written this moment costs one repeat, no more."""
+        with self._lock:
+            if mine in self._list:
+                self._list.remove(mine)
+            if mine.done:
+                return
+            if mine.woken.is_set():
+                self._pass_on()  # it was to write next, and will not
+            mine.done, mine.error = True, TimeoutError("the database is too slow")
 
-    def _write_groups_up_to(self, mine: _Waiting) -> None:
-        while not mine.done.is_set():
-            with self._list_lock:
+    def _write_until_done(self, mine: _Waiting) -> None:
+        while not mine.done:
+            with self._lock:
                 group, self._list = self._list[:GROUP], self._list[GROUP:]
             self._write(group)
+        with self._lock:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Whoever has waited longest writes next; one is woken, not all. The caller holds the lock."""
+        if self._list:
+            self._list[0].woken.set()
+        else:
+            self._writing = False
 
     def _write(self, group: list[_Waiting]) -> None:
         error: Exception | None = None
@@ -114,11 +121,11 @@ class Inbox:
                 group = group + self._take_all()
         metrics.GROUP_SIZE.observe(len(group))
         for waiting in group:
-            waiting.error = error
-            waiting.done.set()
+            waiting.error, waiting.done = error, True
+            waiting.woken.set()
 
     def _take_all(self) -> list[_Waiting]:
-        with self._list_lock:
+        with self._lock:
             everyone, self._list = self._list, []
         return everyone
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core import clock
-from core.db import rows_by
+from core.db import Row, rows_by
 from core.errors import Conflict
 from core.events import Happened, record
 from loyalty import operations, programs
@@ -42,7 +42,7 @@ from loyalty.rules import (
     why,
 )
 from tiers.ladders import ladder_of
-from tiers.operations import climb, set_reviews
+from tiers.operations import climb, set_reviews, write_periods
 from tiers.rules import INSTANT, Ladder, Rung, SpendHistory
 from tiers.spend import HistoryKey, histories, read_facts, write_facts
 
@@ -133,6 +133,7 @@ class Settlement:
         self.facts: dict[Key, tuple[Fact, ...]] = {}
         self.postings: list[NewPosting] = []
         self.happened: list[Happened] = []
+        self.periods: list[Row] = []
 
     def run(self, arrivals: dict[Key, Arrival], told: dict[Key, Customer]) -> None:
         self.programs = programs.load(self.session, {shop_id for shop_id, _ in (*arrivals, *told)})
@@ -379,7 +380,7 @@ class Settlement:
         for moment in [*sorted(at for at in placed if at >= account.tier_since), max([self.now, *placed])]:
             spend = history.before(moment + INSTANT, window)
             since = max(account.tier_since, min(moment, self.now))
-            moved = climb(self.session, account, spend, version, since=since, now=self.now)
+            moved = climb(self.periods, account, spend, version, since=since, now=self.now)
             if moved:
                 self.happened.append(moved)
 
@@ -389,6 +390,7 @@ class Settlement:
         write_orders(self.session, self.changed.values(), self.now)
         self._write_facts()
         operations.write_postings(self.session, self.postings)
+        write_periods(self.session, self.periods)
         dirty = [account for account in self.accounts.values() if account.dirty]
         set_reviews(self.session, [a for a in dirty if self._needs_review(a)], self.programs, self.now)
         write_accounts(self.session, dirty)
