@@ -4,10 +4,11 @@ Pure functions over frozen values: no database, no HTTP, no clock. Money is mino
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
+
+from msgspec import Struct
 
 # How far an order's payment has come; breaks ties between two snapshots of the same second.
 STATUS_RANK = {
@@ -24,8 +25,7 @@ HOLDING = frozenset({"pending", "authorized", "partially_paid"})
 PAID = frozenset({"paid", "partially_refunded", "refunded"})
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line of an order. `price` is per unit, `discount` and `tax` are for the whole line, all in minor units.
 
     `current` is the quantity left after edits and refunds, as Shopify counts it; None when the payload lacks it.
@@ -44,8 +44,7 @@ class Line:
     variant_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RefundLine:
+class RefundLine(Struct, frozen=True):
     """What was refunded of one line. `subtotal` is net of discounts; None when the payload lacks it."""
 
     line_id: int
@@ -54,16 +53,14 @@ class RefundLine:
     tax: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refund:
+class Refund(Struct, frozen=True):
     id: int
     created_at: datetime
     lines: tuple[RefundLine, ...]
     shipping: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OrderState:
+class OrderState(Struct, frozen=True):
     """A snapshot of an order as far as points care; refunds are kept beside it, for they come on their own too."""
 
     order_id: int
@@ -118,16 +115,14 @@ def merge_refunds(known: Refunds, arrived: Iterable[Refund]) -> dict[int, Refund
     return merged
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """Which money of an order counts."""
 
     include_tax: bool = False
     include_shipping: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LineSpend:
+class LineSpend(Struct, frozen=True):
     """What one line counts, in minor units: `gross` as the order stands after edits, `refunded` of it since."""
 
     line_id: int
@@ -137,8 +132,7 @@ class LineSpend:
     excluded: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
+class Spend(Struct, frozen=True):
     """Eligible spend of an order. `refunds` holds (refund id, when, amount) with amounts that sum to `refunded`."""
 
     lines: tuple[LineSpend, ...]
@@ -210,8 +204,7 @@ def _refund_shipping(order: OrderState, refunds: list[Refund], policy: Policy, g
     return shipping
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """A change of qualifying spend at a moment, in minor units. `cause` is `order`, `refund:<id>` or `cancel`."""
 
     cause: str
@@ -238,8 +231,7 @@ def spend_facts(order: OrderState, spend: Spend, deleted_at: datetime | None = N
     return tuple(fact for fact in facts if fact.amount)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """What an order is settled under: the program version in force when it was placed, and its member's tier then."""
 
     version: int
@@ -252,8 +244,7 @@ class Terms:
     starts_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What an order should have earned by now. `release_at` is when pending points become available, if by time."""
 
     pending: int
@@ -320,8 +311,7 @@ def decimal_text(value: Fraction) -> str:
     return f"{value.numerator / value.denominator:.4f}".rstrip("0").rstrip(".")
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """A posting about to be made: points from one bucket to another."""
 
     kind: str
@@ -352,8 +342,7 @@ def moves(pending: int, available: int, wanted_pending: int, wanted_available: i
     return tuple(move for move in made if move.points > 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True):
     """A member's points: what can be spent, what is on its way, and all that was ever earned and kept."""
 
     available: int = 0

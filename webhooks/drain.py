@@ -19,7 +19,7 @@ from core.jobs import Hinted
 from webhooks import topics
 from webhooks.models import Delivery
 
-BATCH = 200
+BATCH = 500
 BACK_OFF = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 3600, 14400))
 
 log = logs.logger(__name__)

@@ -33,6 +33,7 @@ from loyalty.rules import (
     Move,
     OrderState,
     Refund,
+    Spend,
     eligible_spend,
     merge_refunds,
     moves,
@@ -131,6 +132,7 @@ class Settlement:
         self.changed: dict[Key, KnownOrder] = {}  # as they will be
         self.facts_before: dict[Key, tuple[Fact, ...]] = {}
         self.facts: dict[Key, tuple[Fact, ...]] = {}
+        self.spends: dict[Key, Spend] = {}
         self.postings: list[NewPosting] = []
         self.happened: list[Happened] = []
         self.periods: list[Row] = []
@@ -243,8 +245,15 @@ class Settlement:
     def _facts(self, order: KnownOrder) -> tuple[Fact, ...]:
         if order.state is None:
             return ()
-        spend = eligible_spend(order.state, order.refunds, self._version(order).policy)
-        return spend_facts(order.state, spend, order.deleted_at)
+        return spend_facts(order.state, self._spend(order), order.deleted_at)
+
+    def _spend(self, order: KnownOrder) -> Spend:
+        assert order.state is not None
+        held = self.spends.get(order.key)
+        if held is None:
+            policy = self._version(order).policy
+            held = self.spends[order.key] = eligible_spend(order.state, order.refunds, policy)
+        return held
 
     def _compare_facts(self) -> None:
         """Note when each member's qualifying spend changes, and whether it shrinks."""
@@ -311,7 +320,7 @@ class Settlement:
         account, version = self._account(order), self._version(order)
         rung = self._rung(account, ladder_of(version), history, order.state.processed_at)
         terms = version.terms(rung.key, rung.multiplier)
-        spend = eligible_spend(order.state, order.refunds, terms.policy)
+        spend = self._spend(order)
         wanted = target(order.state, spend, terms, now=self.now, deleted_at=order.deleted_at)
         reason = why(order.settled, wanted.explanation)
         explanation = {**wanted.explanation, "reason": reason, **_before(order)}
