@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import structs
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
@@ -158,8 +159,8 @@ def _without_words(state: OrderState | None) -> OrderState | None:
     """The order without what may have been written for its buyer: discount codes, and lines that are no product."""
     if state is None:
         return None
-    lines = tuple(line if line.product_id else replace(line, title="") for line in state.lines)
-    return replace(state, lines=lines, discount_codes=())
+    lines = tuple(line if line.product_id else structs.replace(line, title="") for line in state.lines)
+    return structs.replace(state, lines=lines, discount_codes=())
 
 
 # The API keeps each POST's answer for a day, and an adjustment's answer repeats the words of its reason. The API is a

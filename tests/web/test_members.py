@@ -1,10 +1,10 @@
 """Members, their postings and their orders, read over the API."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from core.db import database
 from loyalty.models import Member
