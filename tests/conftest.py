@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,17 @@ def copies(servers: Servers, worker_number: int) -> Iterator[Copies]:
         copies = Copies(servers, connection, worker_number)
         yield copies
         copies.drop_finished()
+
+
+def drop_database(connection: psycopg.Connection, name: str) -> None:
+    """Autovacuum may be at work in it for a moment, which only a superuser may end; anyone else waits for it."""
+    for _ in range(20):
+        try:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            return
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse):
+            time.sleep(0.25)
+    connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
