@@ -4,13 +4,13 @@
 and the test run empties the highest-numbered of Redis's logical databases, one for each worker.
 """
 
+import contextlib
 import itertools
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -150,12 +150,18 @@ class Copies:
 
     def finish(self, name: str) -> None:
         # Dropped only when the next test begins: a drop that meets a session on its way out sleeps for 100 ms.
-        self.connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        self.connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = current_user",
+            [name],
+        )
         self.finished.append(name)
 
     def drop_finished(self) -> None:
-        while self.finished:
-            self.connection.execute(f"DROP DATABASE {self.finished.pop()} WITH (FORCE)")
+        for name in list(self.finished):
+            # Autovacuum may be at work in it, which only a superuser may end: then it goes after a later test.
+            with contextlib.suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse):
+                self.connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+                self.finished.remove(name)
 
 
 @pytest.fixture(scope="session")
@@ -164,17 +170,6 @@ def copies(servers: Servers, worker_number: int) -> Iterator[Copies]:
         copies = Copies(servers, connection, worker_number)
         yield copies
         copies.drop_finished()
-
-
-def drop_database(connection: psycopg.Connection, name: str) -> None:
-    """Autovacuum may be at work in it for a moment, which only a superuser may end; anyone else waits for it."""
-    for _ in range(20):
-        try:
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            return
-        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse):
-            time.sleep(0.25)
-    connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
