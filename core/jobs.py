@@ -76,7 +76,7 @@ class Hints:
         if time.monotonic() < self._rests_until:
             return False
         try:
-            if not connection().set(_mark(hinted), b"1", nx=True, ex=HINT_LIVES):
+            if not connection().set(_mark(hinted.queue), b"1", nx=True, ex=HINT_LIVES):
                 return False
             enqueue(hinted.queue, hinted.job)
             return True
@@ -110,13 +110,13 @@ class Hinter:
             time.sleep(HINT_SPACING)
 
 
-def _mark(hinted: Hinted) -> str:
-    return f"rapport:hinted:{hinted.queue}"
+def _mark(queue: str) -> str:
+    return f"rapport:hinted:{queue}"
 
 
 def begin(queue: str) -> None:
     """A hinted job's first act: from here on a new hint enqueues a new job, so nothing that comes later is missed."""
-    connection().delete(f"rapport:hinted:{queue}")
+    connection().delete(_mark(queue))
 
 
 def enqueue(queue: str, job: str, *args: Any) -> None:
