@@ -51,10 +51,6 @@ class Settings(BaseSettings):
     scheduler_tick: float = Field(default=1.0, gt=0)
 
     @property
-    def development(self) -> bool:
-        return self.rapport_env == "development"
-
-    @property
     def webhook_secrets(self) -> tuple[bytes, ...]:
         """The app's current and, during a rotation, previous secret. Shopify signs with either for a while."""
         both = (self.shopify_api_secret.get_secret_value(), self.shopify_api_secret_old.get_secret_value())
