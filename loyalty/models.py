@@ -38,7 +38,8 @@ def _legal_moves() -> str:
 class Member(Base):
     """A customer in the program, with the balances that the ledger proves.
 
-    Unique on the Shopify customer (one member each). Indexes: by e-mail (API, guest claims); tiers due for review.
+    Unique on the Shopify customer (one member each). Indexes: by e-mail (API, guest claims); tiers due for review;
+    points that may expire or be reminded of; anniversaries.
     """
 
     __tablename__ = "members"
@@ -46,6 +47,8 @@ class Member(Base):
         sa.UniqueConstraint("shop_id", "customer_id"),
         sa.Index("ix_members_email", "shop_id", "email"),
         sa.Index("ix_members_tier_review", "tier_review_at", postgresql_where=sa.text("tier_review_at IS NOT NULL")),
+        sa.Index("ix_members_expiry", "expiry_look_at", postgresql_where=sa.text("expiry_look_at IS NOT NULL")),
+        sa.Index("ix_members_joined", "shop_id", "joined_at"),
     )
 
     shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
@@ -63,6 +66,13 @@ class Member(Base):
     tier_key: Mapped[str] = mapped_column(sa.Text)
     tier_since: Mapped[datetime] = mapped_column(TIMESTAMP)
     tier_review_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    # The latest earning, spending or order; null only while there was none.
+    last_active_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    # When points may next expire or need a reminder: never too late, sometimes too early.
+    expiry_look_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    # The expiry that was last reminded of, and how many days ahead.
+    expiry_reminded_of: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    expiry_reminded_days: Mapped[int | None] = mapped_column(sa.SmallInteger)
     merged_into: Mapped[int | None] = mapped_column(sa.BigInteger)
     closed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
     erased_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
@@ -73,7 +83,10 @@ class Order(Base):
 
     `state` is null while only a refund of the order is known. `refunds` maps a refund's id to it. `guest_email` holds
     the points of an order without a customer until somebody with that address enrols.
-    Indexes: a member's orders by time (late facts, history); guest orders by address; points due for release.
+    `labels` are the tags and collections of its products, frozen when it was first settled under a rule that asks for
+    them; `labels_wanted` marks an order that still waits for them.
+    Indexes: a member's orders by time (late facts, history); guest orders by address; points due for release; orders
+    that wait for their products.
     """
 
     __tablename__ = "orders"
@@ -81,6 +94,7 @@ class Order(Base):
         sa.Index("ix_orders_member", "shop_id", "member_id", "processed_at"),
         sa.Index("ix_orders_guest", "shop_id", "guest_email", postgresql_where=sa.text("guest_email IS NOT NULL")),
         sa.Index("ix_orders_release", "release_at", postgresql_where=sa.text("release_at IS NOT NULL")),
+        sa.Index("ix_orders_labels", "shop_id", "order_id", postgresql_where=sa.text("labels_wanted")),
     )
 
     shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
@@ -98,17 +112,29 @@ class Order(Base):
     posted_available: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     posted_count: Mapped[int] = mapped_column(sa.Integer, server_default="0")
     release_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    labels: Mapped[Any | None] = mapped_column(JSONB)
+    labels_wanted: Mapped[bool] = mapped_column(sa.Boolean, server_default="false")
     settled_at: Mapped[datetime] = mapped_column(TIMESTAMP)
 
 
 class SpendFact(Base):
-    """One change of a member's qualifying spend at one moment: an order, a refund of it, its cancel.
+    """One change of what qualifies a member for tiers, at one moment: an order, a refund of it, its cancel.
 
-    Derived from the order's state and rewritten with it. The index answers "how much in this window?" by itself.
+    In minor units, in orders (1, or -1 for a cancel) and, where the ladder goes by points, in points earned. Derived
+    from the order's state and rewritten with it; an activity's points have order 0 and name the activity as their
+    cause. The index answers "how much in this window?" by itself.
     """
 
     __tablename__ = "spend_facts"
-    __table_args__ = (sa.Index("ix_spend_facts_window", "shop_id", "member_id", "at", postgresql_include=["amount"]),)
+    __table_args__ = (
+        sa.Index(
+            "ix_spend_facts_window",
+            "shop_id",
+            "member_id",
+            "at",
+            postgresql_include=["amount", "orders", "points"],
+        ),
+    )
 
     shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
     order_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
@@ -116,6 +142,39 @@ class SpendFact(Base):
     member_id: Mapped[int] = mapped_column(sa.BigInteger)
     at: Mapped[datetime] = mapped_column(TIMESTAMP)
     amount: Mapped[int] = mapped_column(sa.BigInteger)
+    orders: Mapped[int] = mapped_column(sa.SmallInteger, server_default="0")
+    points: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+
+
+class OrderUse(Base):
+    """What a limited rule brought one order, so that its limits hold. Derived and rewritten with the order.
+
+    Index: how much a rule has brought a member, ever and on a day.
+    """
+
+    __tablename__ = "order_uses"
+    __table_args__ = (
+        sa.Index("ix_order_uses_rule", "shop_id", "member_id", "rule", "at", postgresql_include=["points"]),
+    )
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    rule: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    member_id: Mapped[int] = mapped_column(sa.BigInteger)
+    at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    points: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class Product(Base):
+    """What rules ask of a product that orders don't tell: its tags and its collections (ids)."""
+
+    __tablename__ = "products"
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    product_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    tags: Mapped[Any] = mapped_column(JSONB)
+    collections: Mapped[Any] = mapped_column(JSONB)
+    fetched_at: Mapped[datetime] = mapped_column(TIMESTAMP)
 
 
 class Posting(Base):
@@ -164,6 +223,19 @@ class ProgramVersion(Base):
     document: Mapped[Any] = mapped_column(JSONB)
     effective_from: Mapped[datetime] = mapped_column(TIMESTAMP)
     published_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    actor: Mapped[str] = mapped_column(sa.Text)
+    note: Mapped[str | None] = mapped_column(sa.Text)
+
+
+class ProgramDraft(Base):
+    """The program a shop is working on; it need not be valid yet. `based_on` is the version it started from."""
+
+    __tablename__ = "program_drafts"
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    document: Mapped[Any] = mapped_column(JSONB)
+    based_on: Mapped[int | None] = mapped_column(sa.Integer)
+    updated_at: Mapped[datetime] = mapped_column(TIMESTAMP)
     actor: Mapped[str] = mapped_column(sa.Text)
 
 

@@ -1,0 +1,1 @@
+"""What members earn beside buying: birthdays, answers, reviews, consents, gifts."""
