@@ -27,6 +27,8 @@ class Account:
     tier_since: datetime
     tier_review_at: datetime | None
     merged_into: int | None
+    last_active_at: datetime | None
+    expiry_look_at: datetime | None
     balance: Balance
     opening: Balance
     changed_at: list[datetime] = field(default_factory=list)
@@ -36,6 +38,13 @@ class Account:
     @property
     def key(self) -> tuple[int, int]:
         return self.shop_id, self.member_id
+
+    def note_activity(self, at: datetime | None, look_at: datetime | None) -> None:
+        """The member earned, spent or ordered `at`. `look_at` is when points may first expire or need a reminder."""
+        if at is not None and (self.last_active_at is None or at > self.last_active_at):
+            self.last_active_at = at
+        if look_at is not None and (self.expiry_look_at is None or look_at < self.expiry_look_at):
+            self.expiry_look_at = look_at
 
     @property
     def dirty(self) -> bool:
@@ -47,8 +56,9 @@ def lock_accounts(session: Session, keys: Sequence[tuple[int, int]]) -> dict[tup
     rows = rows_by(
         session,
         "SELECT m.shop_id, m.id, m.last_order_at, m.tier_key, m.tier_since, m.tier_review_at, m.merged_into, "
-        "m.available, m.pending, m.lifetime FROM members m JOIN {keys} AS k(shop_id, id) "
-        "ON m.shop_id = k.shop_id AND m.id = k.id ORDER BY m.shop_id, m.id FOR UPDATE OF m",
+        "m.last_active_at, m.expiry_look_at, m.available, m.pending, m.lifetime "
+        "FROM members m JOIN {keys} AS k(shop_id, id) ON m.shop_id = k.shop_id AND m.id = k.id "
+        "ORDER BY m.shop_id, m.id FOR UPDATE OF m",
         ("bigint", "bigint"),
         sorted(keys),
     )
@@ -63,14 +73,26 @@ def _account(
     tier_since: datetime,
     tier_review_at: datetime | None,
     merged_into: int | None,
+    last_active_at: datetime | None,
+    expiry_look_at: datetime | None,
     *balance: int,
 ) -> Account:
     opening = Balance(*balance)
-    held = (last_order_at, tier_key, tier_since, tier_review_at, merged_into)
+    held = (last_order_at, tier_key, tier_since, tier_review_at, merged_into, last_active_at, expiry_look_at)
     return Account(shop_id, member_id, *held, opening, opening)
 
 
-_COLUMNS = ("available", "pending", "lifetime", "last_order_at", "tier_key", "tier_since", "tier_review_at")
+_COLUMNS = (
+    "available",
+    "pending",
+    "lifetime",
+    "last_order_at",
+    "tier_key",
+    "tier_since",
+    "tier_review_at",
+    "last_active_at",
+    "expiry_look_at",
+)
 
 
 def write_accounts(session: Session, accounts: Iterable[Account]) -> None:
@@ -86,6 +108,8 @@ def write_accounts(session: Session, accounts: Iterable[Account]) -> None:
             account.tier_key,
             account.tier_since,
             account.tier_review_at,
+            account.last_active_at,
+            account.expiry_look_at,
         )
         for account in accounts
     ]

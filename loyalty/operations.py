@@ -12,11 +12,14 @@ from core import clock, crypto
 from core.db import insert_rows, rows_by
 from core.errors import Conflict, InvalidInput, NotFound
 from core.events import Happened, record
+from loyalty.accounts import Account, lock_accounts, write_accounts
 from loyalty.models import Member, Posting
 from loyalty.programs import Programs, Version
 from loyalty.rules import Balance, Move
 
 MAX_ADJUSTMENT = 2**31 - 1
+# Kinds of postings that show a member to be active, and so put off expiry by inactivity.
+ACTIVITY = frozenset({"earn", "redeem", "bonus", "referral", "adjustment"})
 
 
 class Customer(NamedTuple):
@@ -151,6 +154,8 @@ _MEMBER_COLUMNS = (
     "lifetime",
     "tier_key",
     "tier_since",
+    "last_active_at",
+    "expiry_look_at",
 )
 
 
@@ -183,6 +188,8 @@ def _member_row(customer: Customer, version: Version) -> tuple[Any, ...]:
         points,
         lowest,
         customer.seen_at,
+        customer.seen_at,
+        clock.now(),
     )
 
 
@@ -258,6 +265,84 @@ def adjust(
     return post(session, member, move, rule="adjustment", explanation=explanation, actor=actor, key=key)
 
 
+class Entry(NamedTuple):
+    """Points about to move for one member. `key` names the business fact and makes it count once in the shop."""
+
+    shop_id: int
+    member_id: int
+    move: Move
+    key: str
+    rule: str
+    explanation: dict[str, Any]
+    actor: str
+    occurred_at: datetime
+    program_version: int | None = None
+    order_id: int | None = None
+
+
+def enter(account: Account, entry: Entry, now: datetime) -> NewPosting:
+    """Move the points of a locked account and return the posting that says so, for `write_postings`."""
+    move = entry.move
+    account.balance = account.balance.after(move)
+    # What just moved may expire sooner than what was there: have it looked at.
+    account.note_activity(entry.occurred_at if move.kind in ACTIVITY else None, now)
+    return NewPosting(
+        entry.shop_id, entry.member_id, move.kind, move.source, move.target, move.points, entry.key, entry.order_id,
+        entry.program_version, entry.rule, msgspec.json.encode(entry.explanation).decode(), entry.actor,
+        entry.occurred_at, now, account.balance.available, account.balance.pending,
+    )  # fmt: skip
+
+
+def entered(account: Account, entry: Entry) -> Happened:
+    """The event of an entry that was just made."""
+    move = entry.move
+    change = {
+        "kind": move.kind,
+        "points": signed_points(move.source, move.target, move.points),
+        "rule": entry.rule,
+        "balance": account.balance.available,
+    }
+    return Happened(
+        entry.shop_id, "points.posted", change, entry.occurred_at, entry.member_id, entry.order_id,
+        entry.program_version, entry.actor,
+    )  # fmt: skip
+
+
+def post_many(session: Session, entries: Iterable[Entry]) -> list[Entry]:
+    """Post for many members at once, set by set, with their events. What was posted before is left out.
+
+    Locks the members; merged ones get nothing. Returns the entries that were posted.
+    """
+    wanted = {(entry.shop_id, entry.key): entry for entry in entries}
+    accounts = lock_accounts(session, sorted({(entry.shop_id, entry.member_id) for entry in wanted.values()}))
+    done = _posted_keys(session, list(wanted))
+    now = clock.now()
+    postings, happened, posted = [], [], []
+    for key, entry in wanted.items():
+        account = accounts.get((entry.shop_id, entry.member_id))
+        if account is None or account.merged_into is not None or key in done:
+            continue
+        postings.append(enter(account, entry, now))
+        happened.append(entered(account, entry))
+        posted.append(entry)
+    write_postings(session, postings)
+    write_accounts(session, [account for account in accounts.values() if account.dirty])
+    record(session, happened)
+    return posted
+
+
+def _posted_keys(session: Session, keys: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Those of these (shop, key) that are in the ledger. The caller has locked their members."""
+    rows = rows_by(
+        session,
+        "SELECT p.shop_id, p.key FROM {keys} AS k(shop_id, key) JOIN postings p "
+        "ON p.shop_id = k.shop_id AND p.key = k.key",
+        ("bigint", "text"),
+        sorted(keys),
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
 def post(
     session: Session,
     member: Member,
@@ -272,12 +357,16 @@ def post(
 ) -> Posting:
     """Make one move of a member whose row the caller has locked, with its event."""
     now = clock.now()
+    at = occurred_at or now
     after = Balance(member.available, member.pending, member.lifetime).after(move)
     member.available, member.pending, member.lifetime = after.available, after.pending, after.lifetime
+    if move.kind in ACTIVITY:
+        member.last_active_at = max(at, member.last_active_at or at)
+    member.expiry_look_at = now
     posting = Posting(
         shop_id=member.shop_id, member_id=member.id, kind=move.kind, source=move.source, target=move.target,
         points=move.points, key=key, rule=rule, explanation=explanation, actor=actor, program_version=program_version,
-        occurred_at=occurred_at or now, recorded_at=now, available_after=after.available, pending_after=after.pending,
+        occurred_at=at, recorded_at=now, available_after=after.available, pending_after=after.pending,
     )  # fmt: skip
     session.add(posting)
     session.flush()
