@@ -12,9 +12,9 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -65,12 +65,20 @@ def checked(query: str) -> tuple[DocumentNode | None, tuple[GraphQLError, ...]]:
     return document, tuple(validate(schema(), document, max_errors=20))
 
 
+class Forced(NamedTuple):
+    """A root field whose answer is decided, whatever its arguments."""
+
+    answer: Callable[[], Any]
+
+
 def answer_field(source: dict[str, Any], info: GraphQLResolveInfo[Any], **args: Any) -> Any:
     """The one resolver: a node is a dict of values and of functions that take the field's arguments."""
     name = f"{info.parent_type.name}.{info.field_name}"
     if info.field_name not in source:
         raise GraphQLError(f"The sandbox store does not answer {name}.")
     value = source[info.field_name]
+    if isinstance(value, Forced):
+        return value.answer()
     known = inspect.signature(value).parameters if callable(value) else {}
     refuse_arguments(name, {arg: given for arg, given in args.items() if snake(arg) not in known}, info)
     return (
@@ -130,7 +138,9 @@ class AdminApi:
         self.roots = roots
         self.throttle = throttle or Throttle()
 
-    def run(self, shop: str, request: dict[str, Any], *, throttled: bool = False) -> dict[str, Any]:
+    def run(
+        self, shop: str, request: dict[str, Any], *, throttled: bool = False, forced: Mapping[str, Forced] | None = None
+    ) -> dict[str, Any]:
         """`request` has `query`, maybe `variables` and `operationName`. Returns Shopify's response body (HTTP 200)."""
         document, errors = checked(str(request.get("query") or ""))
         if document is None or errors:
@@ -144,7 +154,7 @@ class AdminApi:
         result = execute_sync(
             schema(),
             document,
-            root_value=self.roots(shop),
+            root_value=self.roots(shop) | dict(forced or {}),
             variable_values=variables,
             operation_name=request.get("operationName"),
             field_resolver=answer_field,
@@ -201,7 +211,7 @@ def fields(selection: SelectionSetNode, fragments: dict[str, SelectionSetNode]) 
         elif isinstance(node, InlineFragmentNode):
             yield from fields(node.selection_set, fragments)
         elif isinstance(node, FieldNode):
-            if node.name.value in ("nodes", "edges", "node") and node.selection_set:
+            if node.name.value in ("nodes", "edges", "node") and node.selection_set and not node.arguments:
                 yield from fields(node.selection_set, fragments)
             else:
                 yield node
@@ -220,6 +230,8 @@ def size_of(field: FieldNode, variables: dict[str, Any]) -> int:
                 return int(value.value)
             if isinstance(value, VariableNode):
                 return int(variables.get(value.name.value) or 1)
+        if argument.name.value == "ids" and isinstance(argument.value, VariableNode):
+            return len(variables.get(argument.value.name.value) or ())
     return 1
 
 

@@ -1,6 +1,30 @@
 """The two shops of the sandbox and what they sell."""
 
+from typing import NamedTuple
+
+from msgspec import Struct
+
 from sandbox.orders import Item, Shop
+
+
+class Collection(NamedTuple):
+    id: int
+    handle: str
+    title: str
+
+
+class Product(Struct):
+    """What a shop says about a product besides its variants. `collections` are handles, `updated_at` epoch seconds."""
+
+    id: int
+    title: str
+    vendor: str
+    product_type: str
+    tags: list[str]
+    collections: list[str]
+    updated_at: int = 1_767_225_600
+    created_at: int = 1_767_225_600
+
 
 DEMO = Shop(
     domain="rapport-demo.myshopify.com",
@@ -60,6 +84,36 @@ SECOND_PRODUCTS = (
     Item(8_990_000_000_002, 45_990_000_000_002, "Kyoto Dark", "200 g", "KWB-02", "Kawabe Coffee", 1620, 200),
     Item(8_990_000_000_003, 45_990_000_000_003, "Cold Brew Bags", "5", "KWB-03", "Kawabe Coffee", 980, 150),
 )
+
+COLLECTIONS = (
+    Collection(301_000_000_001, "coffee", "Coffee"),
+    Collection(301_000_000_002, "espresso", "For espresso"),
+    Collection(301_000_000_003, "brew-gear", "Brew gear"),
+    Collection(301_000_000_004, "new-arrivals", "New arrivals"),
+)
+
+# Type, tags and collections of each product, by title.
+FACTS: dict[str, tuple[str, list[str], list[str]]] = {
+    "Breakwater Espresso": ("Coffee", ["blend", "dark"], ["coffee", "espresso"]),
+    "Lighthouse Blend": ("Coffee", ["blend", "medium"], ["coffee"]),
+    "Ethiopia Guji, washed": ("Coffee", ["light", "single-origin"], ["coffee", "new-arrivals"]),
+    "Colombia Huila Decaf": ("Coffee", ["decaf", "single-origin"], ["coffee"]),
+    "Pour-over Dripper": ("Equipment", ["ceramic"], ["brew-gear"]),
+    "Paper Filters, 100": ("Equipment", ["refill"], ["brew-gear"]),
+    "Pier Mug": ("Homeware", ["ceramic", "gift"], ["brew-gear", "new-arrivals"]),
+    "Hand Grinder": ("Equipment", ["gift"], ["brew-gear"]),
+    "North Pier Gift Card": ("Gift Card", ["gift"], []),
+    "Kawabe House": ("Coffee", ["blend"], ["coffee"]),
+    "Kyoto Dark": ("Coffee", ["dark"], ["coffee", "espresso"]),
+    "Cold Brew Bags": ("Coffee", ["cold-brew"], ["coffee", "new-arrivals"]),
+}
+
+
+def product(item: Item) -> Product:
+    """The product of a variant, as the shop opened with it. KeyError for something that is not in the catalogue."""
+    kind, tags, collections = FACTS[item.title]
+    return Product(item.product_id or 0, item.title, item.vendor or "", kind, list(tags), list(collections))
+
 
 # One line each under a product's name, by title.
 NOTES = {

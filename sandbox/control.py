@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from sandbox import payloads
-from sandbox.orders import Basket, Customer, Discount, Item, Order
+from sandbox import balances, checkout, metafields, payloads, promotions, segments
+from sandbox.catalogue import COLLECTIONS
+from sandbox.faults import Fault
+from sandbox.orders import Customer, Discount, Item, Order
 from sandbox.outbox import Weather
+from sandbox.world import NotFound
 
 if TYPE_CHECKING:
     from sandbox.server import Sandbox
@@ -27,13 +30,20 @@ class LineRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OrderRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Customer by id, or a guest by e-mail (may be empty). `presentment` is (currency, minor units per 10,000)."""
+    """Customer by id, or a guest by e-mail (may be empty). `presentment` is (currency, minor units per 10,000).
+
+    `codes` are checked as at a checkout, `discounts` are applied whatever they say. `source` is `web` or `pos`.
+    """
 
     lines: list[LineRequest]
     customer_id: int | None = None
     email: str = ""
     status: str = "paid"
     discounts: list[Discount] = []
+    codes: list[str] = []
+    gift_cards: list[str] = []
+    store_credit: bool = False
+    source: str = "web"
     tip: int = 0
     test: bool = False
     presentment: tuple[str, int] | None = None
@@ -70,10 +80,22 @@ class MergeRequest(msgspec.Struct, forbid_unknown_fields=True):
     into: int
 
 
-class FaultRequest(msgspec.Struct, forbid_unknown_fields=True):
-    kind: str
-    times: int = 1
-    seconds: float = 30.0
+class ProductChange(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """`collections` are handles."""
+
+    vendor: str | msgspec.UnsetType = msgspec.UNSET
+    product_type: str | msgspec.UnsetType = msgspec.UNSET
+    tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+    collections: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Tags(msgspec.Struct, forbid_unknown_fields=True):
+    tags: list[str]
+
+
+class MetafieldName(msgspec.Struct, forbid_unknown_fields=True):
+    key: str
+    namespace: str = "$app"
 
 
 class TrafficRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -130,11 +152,10 @@ def show_order(domain: str, order_id: int) -> Any:
 @control.post("/<domain>/orders")
 def create_order(domain: str) -> Any:
     world, wish = running().world, read(OrderRequest)
-    basket = Basket(items(domain, wish.lines), wish.discounts, wish.tip, wish.presentment)
     buyer = world.customer(domain, wish.customer_id) if wish.customer_id else None
-    order = world.place(
-        domain, basket, moment(wish.at), customer=buyer, email=wish.email, status=wish.status, test=wish.test
-    )
+    same = {name: getattr(wish, name) for name in checkout.Purchase._fields if name not in ("items", "customer")}
+    purchase = checkout.Purchase(items(domain, wish.lines), buyer, **same)
+    order = checkout.buy(world, domain, purchase, moment(wish.at))
     return order_answer(domain, order, 201)
 
 
@@ -179,9 +200,11 @@ def create_customer(domain: str) -> Any:
 
 @control.post("/<domain>/customers/<int:customer_id>")
 def change_customer(domain: str, customer_id: int) -> Any:
-    changes = msgspec.structs.asdict(read(CustomerChange))
-    given = {name: value for name, value in changes.items() if value is not msgspec.UNSET}
-    return customer_answer(domain, running().world.update_customer(domain, customer_id, given))
+    return customer_answer(domain, running().world.update_customer(domain, customer_id, given(read(CustomerChange))))
+
+
+def given(change: msgspec.Struct) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
 
 
 @control.post("/<domain>/customers/<int:customer_id>/<any(redact, data_request):topic>")
@@ -249,10 +272,114 @@ def products(domain: str) -> Response:
     return jsonify(products=[item._asdict() for item in running().world.products(domain)])
 
 
+@control.get("/<domain>/products/<int:product_id>")
+def show_product(domain: str, product_id: int) -> Response:
+    return jsonify(msgspec.to_builtins(running().world.product(domain, product_id)))
+
+
+@control.post("/<domain>/products/<int:product_id>")
+def change_product(domain: str, product_id: int) -> Response:
+    """Change `vendor`, `product_type`, `tags` or `collections`; the shop sends `products/update`."""
+    changes = given(read(ProductChange))
+    strange = set(changes.get("collections", ())) - {one.handle for one in COLLECTIONS}
+    if strange:
+        raise ValueError(f"There is no collection {', '.join(sorted(strange))}.")
+    return jsonify(msgspec.to_builtins(running().world.change_product(domain, product_id, changes)))
+
+
+# What the app made, and what a merchant may undo behind its back
+
+
+@control.get("/<domain>/customers/<int:customer_id>")
+def show_customer(domain: str, customer_id: int) -> Any:
+    """With `tags`, `metafields` ({key: value} of the app's own), `store_credit` (minor units) and `gift_cards`."""
+    world = running().world
+    body = payloads.customer_payload(world.shop(domain), world.customer(domain, customer_id))
+    account = balances.account(world, domain, customer_id)
+    fields = metafields.of(world, domain, payloads.gid("Customer", customer_id), "$app")
+    cards = [card for card in balances.gift_cards(world, domain) if card.customer_id == customer_id]
+    return jsonify(
+        body
+        | {
+            "tags": sorted(world.customer(domain, customer_id).tags),
+            "metafields": {field.key: field.value for field in fields},
+            "store_credit": account.balance if account else 0,
+            "store_credit_transactions": msgspec.to_builtins(account.movements if account else []),
+            "gift_cards": msgspec.to_builtins(cards),
+        }
+    )
+
+
+@control.post("/<domain>/customers/<int:customer_id>/tags")
+def set_tags(domain: str, customer_id: int) -> Any:
+    """Make the customer's tags exactly these: `{"tags": [...]}`."""
+    tags = sorted(set(read(Tags).tags))
+    return customer_answer(domain, running().world.update_customer(domain, customer_id, {"tags": tags}))
+
+
+@control.post("/<domain>/customers/<int:customer_id>/metafields/delete")
+def delete_metafield(domain: str, customer_id: int) -> Any:
+    wish, world = read(MetafieldName), running().world
+    owner = payloads.gid("Customer", world.customer(domain, customer_id).id)
+    if not metafields.remove(world, domain, owner, wish.namespace, wish.key):
+        raise NotFound(f"Customer {customer_id} has no metafield {wish.key}.")
+    return "", 204
+
+
+@control.get("/<domain>/discounts")
+def list_discounts(domain: str) -> Response:
+    """Every discount the app made, oldest first, each with its `status` now. Money is minor units."""
+    world = running().world
+    made = [(one, one.status(world.clock())) for one in promotions.every(world, domain)]
+    return jsonify(discounts=[msgspec.to_builtins(one) | {"status": status} for one, status in made])
+
+
+@control.post("/<domain>/discounts/<int:discount_id>/delete")
+def delete_discount(domain: str, discount_id: int) -> Any:
+    world = running().world
+    found = promotions.by_id(world, domain, discount_id)
+    if found is None:
+        raise NotFound(f"{domain} has no discount {discount_id}.")
+    promotions.remove(world, domain, found)
+    return "", 204
+
+
+@control.get("/<domain>/gift-cards")
+def list_gift_cards(domain: str) -> Response:
+    """With their codes, which the Admin API never shows."""
+    return jsonify(gift_cards=msgspec.to_builtins(balances.gift_cards(running().world, domain)))
+
+
+@control.get("/<domain>/segments")
+def list_segments(domain: str) -> Response:
+    """Each with the ids of the customers who are in it now."""
+    world = running().world
+    people = world.customers(domain)
+    return jsonify(
+        segments=[
+            msgspec.to_builtins(one) | {"customers": [who.id for who in people if segments.matches(one, who)]}
+            for one in segments.every(world, domain)
+        ]
+    )
+
+
+@control.post("/<domain>/segments/<int:segment_id>/delete")
+def delete_segment(domain: str, segment_id: int) -> Any:
+    world = running().world
+    world.store.remove(domain, "segment", segments.find(world, domain, segment_id).id)
+    return "", 204
+
+
 @control.post("/faults")
 def faults() -> Any:
-    wish = read(FaultRequest)
-    running().faults.plan(wish.kind, wish.times, wish.seconds)
+    """Plan what goes wrong next: see `sandbox.faults`."""
+    running().faults.plan(read(Fault))
+    return "", 204
+
+
+@control.delete("/faults")
+def no_faults() -> Any:
+    running().faults.clear()
     return "", 204
 
 

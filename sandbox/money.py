@@ -2,7 +2,7 @@
 
 import functools
 
-from babel.numbers import get_currency_precision
+from babel.numbers import format_currency, get_currency_precision
 
 
 @functools.cache
@@ -33,3 +33,8 @@ def minor(amount: str, currency: str) -> int:
 def half_up(numerator: int, denominator: int) -> int:
     """The quotient of non-negative integers rounded to nearest, halves up."""
     return (2 * numerator + denominator) // (2 * denominator)
+
+
+def shown(amount: int, currency: str) -> str:
+    """As a price tag has it: `shown(1250, "USD") == "$12.50"`."""
+    return format_currency(amount / 10 ** exponent(currency), currency, locale="en_US")

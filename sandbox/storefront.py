@@ -1,21 +1,20 @@
-"""A small shop one can buy from: sign in as a customer or be a guest, place orders, refund, edit, cancel, pay."""
+"""A small shop one can buy from: sign in or be a guest, use codes and credit, order, refund, edit, cancel, pay."""
 
 from typing import TYPE_CHECKING, Any
 
 from babel.dates import format_datetime
-from babel.numbers import format_currency
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 
+from sandbox import balances
+from sandbox import checkout as counter
 from sandbox.catalogue import NOTES
-from sandbox.money import exponent, minor
+from sandbox.checkout import Purchase
+from sandbox.money import minor, shown
 from sandbox.orders import (
-    Basket,
     Customer,
-    Discount,
     Item,
     Order,
     OrderError,
-    Shop,
     refundable,
     remaining,
     remaining_tax,
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
     from sandbox.world import World
 
 storefront = Blueprint("storefront", __name__, url_prefix="/<domain>")
-CODES = {
-    "WELCOME10": Discount("WELCOME10", "percentage", 10),
-    "FIVEOFF": Discount("FIVEOFF", "fixed_amount", 500),
-    "SHIPFREE": Discount("SHIPFREE", "percentage", 100, target="shipping_line"),
-}
 STATUS = {
     "paid": "Paid",
     "pending": "To be paid",
@@ -63,7 +57,7 @@ def shared() -> dict[str, Any]:
         "shop": g.shop,
         "customer": signed_in(),
         "guest_email": request.cookies.get("guest", ""),
-        "price": lambda amount: price(g.shop, amount),
+        "price": lambda amount: shown(amount, g.shop.currency),
         "day": day,
         "status_words": STATUS,
     }
@@ -72,10 +66,6 @@ def shared() -> dict[str, Any]:
 @storefront.errorhandler(OrderError)
 def refused(error: OrderError) -> tuple[str, int]:
     return render_template("storefront/refused.html", why=str(error)), 422
-
-
-def price(shop: Shop, amount: int) -> str:
-    return format_currency(amount / 10 ** exponent(shop.currency), shop.currency, locale="en_US")
 
 
 def day(at: int) -> str:
@@ -135,34 +125,70 @@ def remember(answer: Any, name: str, value: str) -> None:
 
 
 @storefront.get("/checkout")
-def checkout() -> str:
-    item = world().item(g.shop.domain, request.args.get("variant", 0, int))
-    quantity = max(1, min(9, request.args.get("quantity", 1, int)))
-    return render_template("storefront/checkout.html", item=item, quantity=quantity)
+def checkout() -> Any:
+    """What is asked for stands in the address: `variant` and `quantity` in pairs, `code`, `gift_card`, `credit`."""
+    lines = asked_lines(request.args)
+    if not lines:
+        return redirect(url_for(".home"))
+    return checkout_page(lines, request.args)
 
 
 @storefront.post("/checkout")
 def place() -> Any:
-    form, customer = request.form, signed_in()
-    item = world().item(g.shop.domain, form.get("variant", 0, int))
-    email = "" if customer else form.get("email", "").strip()
-    basket = Basket([(item, max(1, min(9, form.get("quantity", 1, int))))], discounts(form.get("code", "")))
-    status = "paid" if form.get("pay", "now") == "now" else "pending"
-    order = world().place(g.shop.domain, basket, customer=customer, email=email, status=status)
+    lines, email = asked_lines(request.form), request.form.get("email", "").strip()
+    if not lines:
+        raise OrderError("Your basket is empty.")
+    try:
+        order = counter.buy(world(), g.shop.domain, wish(lines, request.form))
+    except OrderError as error:
+        return checkout_page(lines, request.form, str(error)), 422
     answer = redirect(url_for(".show_order", order_id=order.id, thanks=1), 303)
-    if email:
+    if email and not signed_in():
         remember(answer, "guest", email)
     return answer
 
 
-def discounts(code: str) -> list[Discount]:
-    """Raises OrderError for a code the shop doesn't have."""
-    code = code.strip().upper()
-    if not code:
-        return []
-    if code not in CODES:
-        raise OrderError(f"{code} isn't a code this shop knows. Try WELCOME10, FIVEOFF or SHIPFREE.")
-    return [CODES[code]]
+def asked_lines(form: Any) -> list[tuple[Item, int]]:
+    """The variants of a form, each once, with how many. What is given without a quantity is one."""
+    variants, quantities = form.getlist("variant", type=int), form.getlist("quantity", type=int)
+    wanted: dict[int, int] = {}
+    for place, variant in enumerate(variants):
+        wanted[variant] = wanted.get(variant, 0) + (quantities[place] if place < len(quantities) else 1)
+    return [(world().item(g.shop.domain, variant), min(9, n)) for variant, n in wanted.items() if n > 0]
+
+
+def wish(lines: list[tuple[Item, int]], form: Any) -> Purchase:
+    customer = signed_in()
+    return Purchase(
+        lines,
+        customer,
+        "" if customer else form.get("email", "").strip(),
+        codes=form.get("code", "").replace(",", " ").split(),
+        gift_cards=[code] if (code := form.get("gift_card", "").strip()) else [],
+        store_credit="credit" in form,
+        status="paid" if form.get("pay", "now") == "now" else "pending",
+    )
+
+
+def checkout_page(lines: list[tuple[Item, int]], form: Any, why: str = "") -> str:
+    """The sums as they would be. A code that can't be used is said, and the sums are those without it."""
+    purchase, customer = wish(lines, form), signed_in()
+    try:
+        order = counter.preview(world(), g.shop.domain, purchase)
+    except OrderError as error:
+        why = why or str(error)
+        order = counter.preview(world(), g.shop.domain, purchase._replace(codes=()))
+    account = balances.account(world(), g.shop.domain, customer.id) if customer else None
+    return render_template(
+        "storefront/checkout.html",
+        lines=lines,
+        order=order,
+        bill=bill(order),
+        form=form,
+        why=why,
+        credit=account.balance if account else 0,
+        products=products(),
+    )
 
 
 @storefront.get("/orders")
@@ -192,19 +218,30 @@ def bill(order: Order) -> dict[str, Any]:
         "tax": minor(totals["current_total_tax"], shop.currency),
         "total": minor(totals["current_total_price"], shop.currency),
         "outstanding": outstanding(shop, order),
+        "goods": sum(line.gross for line in order.lines if not line.tip),
+        "discounts": [(discount.code, taken_off(order, index)) for index, discount in enumerate(order.discounts)],
         "shipping": 0 if order.cancelled_at else order.shipping - order.shipping_discount,
         "refunded": sum(refund.amount for refund in order.refunds),
         "refundable": refundable(order),
     }
 
 
-@storefront.post("/orders/<int:order_id>/<any(pay, cancel, refund, remove, add):change>")
+def taken_off(order: Order, index: int) -> int:
+    """What one of an order's discounts came to."""
+    if order.discounts[index].target == "shipping_line":
+        return order.shipping_discount
+    return sum(share for line in order.lines for at, share in line.allocations if at == index)
+
+
+@storefront.post("/orders/<int:order_id>/<any(pay, cancel, refund, remove, add, fulfil):change>")
 def change(order_id: int, change: str) -> Any:
     domain, line = g.shop.domain, request.form.get("line", 0, int)
     if change == "pay":
         world().pay(domain, order_id)
     elif change == "cancel":
         world().cancel(domain, order_id)
+    elif change == "fulfil":
+        world().fulfil(domain, order_id)
     elif change == "refund":
         world().refund(domain, order_id, {line: 1})
     elif change == "remove":

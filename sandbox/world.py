@@ -9,13 +9,19 @@ from typing import Any
 
 import msgspec
 
-from sandbox import orders, payloads
-from sandbox.catalogue import DEMO, PRODUCTS, SECOND, SECOND_PRODUCTS
+from sandbox import catalogue, orders, payloads
+from sandbox.catalogue import DEMO, PRODUCTS, SECOND, SECOND_PRODUCTS, Product
 from sandbox.orders import Basket, Customer, Item, Order, OrderError, Shop
 from sandbox.outbox import Outbox
 from sandbox.store import Store
 
-SCOPES = "read_customers,write_customers,read_orders,read_all_orders,write_discounts,read_discounts,read_products"
+SCOPES = ",".join(
+    (
+        "read_customers,write_customers,read_orders,read_all_orders,read_products,read_discounts,write_discounts",
+        "read_gift_cards,write_gift_cards,read_store_credit_accounts",
+        "read_store_credit_account_transactions,write_store_credit_account_transactions",
+    )
+)
 ACCESS_SECONDS = 3_600
 REFRESH_SECONDS = 7_776_000
 encode = msgspec.json.encode
@@ -52,13 +58,36 @@ class World:
         return SHOPS[domain]
 
     def products(self, domain: str) -> tuple[Item, ...]:
-        return CATALOGUES[self.shop(domain).domain]
+        """Every variant, with its product's vendor of today."""
+        changed = {product.id: product.vendor for product in self.store.all(domain, "product", Product)}
+        items = CATALOGUES[self.shop(domain).domain]
+        return tuple(item._replace(vendor=changed.get(item.product_id or 0, item.vendor)) for item in items)
 
     def item(self, domain: str, variant_id: int) -> Item:
         for item in self.products(domain):
             if item.variant_id == variant_id:
                 return item
         raise NotFound(f"{domain} sells no variant {variant_id}.")
+
+    def product(self, domain: str, product_id: int) -> Product:
+        changed = self.store.get(domain, "product", product_id, Product)
+        first = next((item for item in CATALOGUES[self.shop(domain).domain] if item.product_id == product_id), None)
+        if first is None:
+            raise NotFound(f"{domain} sells no product {product_id}.")
+        return changed or catalogue.product(first)
+
+    def change_product(
+        self, domain: str, product_id: int, changes: Mapping[str, Any], at: int | None = None
+    ) -> Product:
+        """Change `title`, `vendor`, `product_type`, `tags` or `collections` (handles), and say so."""
+        at = self.now(at)
+        with self.store.transaction():
+            product = msgspec.structs.replace(self.product(domain, product_id), **changes, updated_at=at)
+            self.store.put(domain, "product", product_id, product)
+            variants = [item for item in self.products(domain) if item.product_id == product_id]
+            body = payloads.product_payload(self.shop(domain), product, variants)
+            self.emit(domain, {"products/update": body}, at)
+        return product
 
     def order(self, domain: str, order_id: int) -> Order:
         order = self.store.get(domain, "order", order_id, Order)
@@ -145,11 +174,12 @@ class World:
             self.emit(domain, {"customers/delete": payloads.customer_delete_payload(customer)}, self.now(None))
 
     def merge_customers(self, domain: str, kept: int, deleted: int) -> None:
-        """The second customer's orders become the first's."""
+        """The second customer's orders and tags become the first's."""
         at = self.now(None)
         with self.store.transaction():
-            self.customer(domain, kept)
-            self.customer(domain, deleted)
+            heir, gone = self.customer(domain, kept), self.customer(domain, deleted)
+            heir.tags, heir.updated_at = sorted({*heir.tags, *gone.tags}), at
+            self.store.put(domain, "customer", kept, heir, at)
             for order in self.orders_of(domain, deleted):
                 order.customer_id, order.updated_at = kept, at
                 self.save(domain, order, ("orders/updated",), at)
@@ -177,12 +207,22 @@ class World:
 
     # Orders
 
-    def place(self, domain: str, basket: Basket, at: int | None = None, **details: Any) -> Order:
-        """`details` as in `orders.place`: customer or email, status, test."""
+    def place(
+        self,
+        domain: str,
+        basket: Basket,
+        at: int | None = None,
+        *,
+        pay: Callable[[Order], None] | None = None,
+        **details: Any,
+    ) -> Order:
+        """`details` as in `orders.place`: customer or email, status, test, source. `pay` notes how it was paid."""
         at, shop = self.now(at), self.shop(domain)
         with self.store.transaction():
             number = self.store.count(domain, "orders")
             order, topics = orders.place(shop, self.order_id(shop, number), 1000 + number, basket, at, **details)
+            if pay:
+                pay(order)
             return self.save(domain, order, topics, at)
 
     def order_id(self, shop: Shop, number: int) -> int:

@@ -6,6 +6,7 @@ HTML, a redirect, errors under a 200, or no data is an error here. Source: https
 
 import functools
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,23 @@ TRIES = 5
 
 
 class AdminRefused(RapportError):
-    """Shopify understood the call and refused it; `errors` holds its messages."""
+    """Shopify understood the call and refused it. `codes` are those of its user errors: `TAKEN`, `INVALID`, …"""
 
     code = "shopify_refused"
+
+    def __init__(self, detail: str, codes: Iterable[str] = ()) -> None:
+        super().__init__(detail)
+        self.codes = frozenset(codes)
+
+
+class AccessDenied(AdminRefused):
+    """The shop has not granted the app what the call needs."""
+
+    code = "shopify_access_denied"
+
+
+class Ambiguous(Unavailable):
+    """No answer that says whether the call was carried out: look before it is tried again."""
 
 
 @functools.cache
@@ -58,8 +73,12 @@ class Admin:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def call(self, name: str, **variables: Any) -> dict[str, Any]:
-        """Run the document `name` and return its data. Raises AdminRefused, NotAuthenticated, Unavailable."""
+    def call(self, name: str, /, **variables: Any) -> dict[str, Any]:
+        """Run the document `name` and return its data.
+
+        Raises AdminRefused and AccessDenied (nothing was done), NotAuthenticated, Unavailable (nothing was done) and
+        Ambiguous (perhaps it was).
+        """
         for tried in range(TRIES):
             began = time.perf_counter()
             answer = self._post(name, variables)
@@ -69,7 +88,7 @@ class Admin:
                 time.sleep(_restored_in(answer, tried))
                 continue
             if outcome == "errors" or not isinstance(answer.get("data"), dict):
-                raise AdminRefused(f"{name}: {_messages(answer)}")
+                raise _refusal(name, answer)
             data: dict[str, Any] = answer["data"]
             _raise_user_errors(name, data)
             return data
@@ -84,19 +103,35 @@ class Admin:
                 headers={"X-Shopify-Access-Token": self._token},
             )
             answer = response.json() if response.status_code == 200 else None
-        except (httpx.HTTPError, ValueError):
+        except (httpx.ConnectError, httpx.ConnectTimeout):
             raise Unavailable("Shopify does not answer; try again") from None
+        except (httpx.HTTPError, ValueError):
+            raise Ambiguous("Shopify gave no answer; it may have done what was asked") from None
         if response.status_code in (401, 403):
             raise NotAuthenticated("Shopify no longer takes this shop's token")
+        if response.status_code == 429:
+            raise Unavailable("Shopify is throttling this shop; try again")
         if not isinstance(answer, dict):
-            raise Unavailable(f"Shopify answered {response.status_code}; try again")
+            raise Ambiguous(f"Shopify answered {response.status_code}; it may have done what was asked")
         return answer
 
 
-def _throttled(answer: dict[str, Any]) -> bool:
+def _codes(answer: dict[str, Any]) -> set[str]:
+    """The codes of an answer's top-level errors."""
     errors = answer.get("errors")
     listed = errors if isinstance(errors, list) else []
-    return any(isinstance(e, dict) and (e.get("extensions") or {}).get("code") == "THROTTLED" for e in listed)
+    return {str((e.get("extensions") or {}).get("code")) for e in listed if isinstance(e, dict)}
+
+
+def _throttled(answer: dict[str, Any]) -> bool:
+    return "THROTTLED" in _codes(answer)
+
+
+def _refusal(name: str, answer: dict[str, Any]) -> RapportError:
+    text = f"{name}: {_messages(answer)}"
+    if "INTERNAL_SERVER_ERROR" in _codes(answer):
+        return Ambiguous(text)
+    return AccessDenied(text) if "ACCESS_DENIED" in _codes(answer) else AdminRefused(text)
 
 
 def _restored_in(answer: dict[str, Any], tried: int) -> float:
@@ -119,4 +154,5 @@ def _raise_user_errors(name: str, data: dict[str, Any]) -> None:
     for result in data.values():
         faults = result.get("userErrors") if isinstance(result, dict) else None
         if faults:
-            raise AdminRefused(f"{name}: " + "; ".join(str(fault.get("message")) for fault in faults)[:500])
+            text = "; ".join(str(fault.get("message")) for fault in faults)[:500]
+            raise AdminRefused(f"{name}: {text}", [str(fault["code"]) for fault in faults if fault.get("code")])

@@ -3,11 +3,13 @@
 import click
 from flask.cli import AppGroup
 
+from core.config import settings
 from core.db import database
-from shops import keys, queries, tokens
+from shops import hooks, keys, queries, tokens
 
 shop = AppGroup("shop", help="Shops that installed the app.")
 api_key = AppGroup("api-key", help="Keys of the public API.")
+review_hook = AppGroup("review-hook", help="Reviews that a review app tells of.")
 
 
 @shop.command("list")
@@ -43,10 +45,24 @@ def revoke_key(key: int, domain: str) -> None:
     click.echo(f"key {key} is revoked")
 
 
+@review_hook.command("create")
+@click.option("--shop", "domain", required=True, help="The shop's myshopify.com domain.")
+@click.option("--ask", is_flag=True, help="Ask for the secret the review app signs with, as Judge.me has one.")
+def create_review_hook(domain: str, ask: bool) -> None:
+    """Let a review app tell of reviews: print the address, and the secret to sign with. An earlier one is void."""
+    given = click.prompt("Secret", hide_input=True).strip() if ask else None
+    with database().transaction() as session:
+        secret = hooks.keep_review_secret(session, queries.shop_by_domain(session, domain), given)
+    click.echo(f"{settings().app_url.rstrip('/')}/hooks/reviews/{domain}")
+    if not ask:
+        click.echo(secret)
+
+
 @shop.command("rotate-keys")
 def rotate_keys() -> None:
-    """Encrypt every stored token anew under the first of ENCRYPTION_KEYS, so that the others can be dropped."""
+    """Encrypt every stored token and secret under the first of ENCRYPTION_KEYS, so that the others can be dropped."""
     for shop_id in queries.all_shop_ids(database()):
         with database().transaction(shop_id) as session:
             tokens.rotate_encryption(session, shop_id)
-    click.echo("all tokens are encrypted under the newest key")
+            hooks.rotate_encryption(session, shop_id)
+    click.echo("all tokens and secrets are encrypted under the newest key")

@@ -5,6 +5,8 @@ checked here, a 200 that is no token is an error, and tokens are stored together
 Source: https://shopify.dev/docs/apps/build/authentication-authorization
 """
 
+import functools
+import ssl
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -35,12 +37,18 @@ class OfflineToken(NamedTuple):
     scopes: str
 
 
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """Reading the certificates of all authorities takes longer than most calls: once a process."""
+    return httpx.create_ssl_context()
+
+
 class ToStore(httpx.BaseTransport):
     """Sends `https://<shop>.myshopify.com/…` to wherever SHOPIFY_STORE_URL says shops answer. Follows no redirect."""
 
     def __init__(self, store_url: str) -> None:
         self._store_url = store_url
-        self._inner = httpx.HTTPTransport(retries=0)
+        self._inner = httpx.HTTPTransport(retries=0, verify=_trusted())
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         target = httpx.URL(self._store_url.format(shop=request.url.host))

@@ -1,6 +1,7 @@
 """A sandbox in this process and an app that only notes what reaches it."""
 
 import shutil
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -8,10 +9,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
+import jwt
 import pytest
+from shopify_app import ShopifyApp
 
 from sandbox.outbox import Weather
-from sandbox.testing import Running, in_process
+from sandbox.testing import API_KEY, API_SECRET, Running, in_process
+
+# Reading the machine's certificates takes longer than a whole test, and loopback has none.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+DOCUMENTS = Path(__file__).parents[2] / "shops/graphql"
 
 DEMO = "rapport-demo.myshopify.com"
 SECOND = "second-demo.myshopify.com"
@@ -75,3 +83,70 @@ def start(seeded: Path, tmp_path: Path, listener: Listener) -> Callable[[], Any]
 def store(start: Callable[[], Any]) -> Iterator[Running]:
     with start() as running:
         yield running
+
+
+class ToSandbox(httpx.BaseTransport):
+    """Sends what is meant for https://{shop} to the shop's place in the sandbox."""
+
+    def __init__(self, url: str) -> None:
+        self.url = httpx.URL(url)
+        self.inner = httpx.HTTPTransport(verify=PLAIN)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.url = self.url.copy_with(path=f"/{request.url.host}{request.url.path}")
+        request.headers["Host"] = f"{self.url.host}:{self.url.port}"
+        return self.inner.handle_request(request)
+
+
+@pytest.fixture
+def client(store: Running) -> Iterator[httpx.Client]:
+    with httpx.Client(transport=ToSandbox(store.url), timeout=10) as client:
+        yield client
+
+
+def session_token(store: Running, shop: str = DEMO) -> str:
+    token: str = httpx.post(f"{store.url}/sandbox/{shop}/session-token", verify=PLAIN).json()["session_token"]
+    return token
+
+
+def exchange(store: Running, client: httpx.Client, token: str | None = None, shop: str = DEMO) -> Any:
+    token = token or session_token(store)
+    claims = jwt.decode(token, options={"verify_signature": False}) | {"dest": f"https://{shop}"}
+    library = ShopifyApp(client_id=API_KEY, client_secret=API_SECRET)
+    details: Any = {"exchangeable": True, "token": token, "claims": claims}
+    return library.exchange_using_token_exchange(access_mode="offline", id_token=details, http_client=client)
+
+
+@pytest.fixture
+def ask(store: Running, client: httpx.Client) -> Callable[..., httpx.Response]:
+    """Post a document, by its text or its file's name, with variables."""
+    token = exchange(store, client).access_token.token
+
+    def ask(
+        document: str, /, shop: str = DEMO, version: str = "2026-10", access: str = token, **variables: Any
+    ) -> httpx.Response:
+        text = (DOCUMENTS / document).read_text() if document.endswith(".graphql") else document
+        url = f"https://{shop}/admin/api/{version}/graphql.json"
+        headers = {"X-Shopify-Access-Token": access}
+        return client.post(url, json={"query": text, "variables": variables}, headers=headers)
+
+    return ask
+
+
+@pytest.fixture
+def call(ask: Callable[..., httpx.Response]) -> Callable[..., Any]:
+    """Run one of the app's documents and give its data's only field. It must bring no top-level errors."""
+
+    def call(name: str, /, **variables: Any) -> Any:
+        body = ask(f"{name}.graphql", **variables).json()
+        assert "errors" not in body, body["errors"]
+        (answer,) = body["data"].values()
+        return answer
+
+    return call
+
+
+@pytest.fixture
+def control(store: Running) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"{store.url}/sandbox/{DEMO}", timeout=10, verify=PLAIN) as client:
+        yield client

@@ -1,68 +1,16 @@
 """Admin GraphQL and token exchange, as the app meets them: over HTTP, with Shopify's own Python library."""
 
-from pathlib import Path
-
 import httpx
-import jwt
 import pytest
 from shopify_app import ShopifyApp
 
 from sandbox.admin_api import BUCKET, checked, requested_cost
 from sandbox.payloads import utc
 from sandbox.testing import API_KEY, API_SECRET
-from tests.sandbox.conftest import DEMO, SECOND
+from tests.sandbox.conftest import DEMO, DOCUMENTS, SECOND, exchange, session_token
 
-DOCUMENTS = Path(__file__).parents[2] / "shops/graphql"
 # The development secret is shorter than Shopify's own.
 pytestmark = pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
-
-
-class ToSandbox(httpx.BaseTransport):
-    """Sends what is meant for https://{shop} to the shop's place in the sandbox."""
-
-    def __init__(self, url):
-        self.url = httpx.URL(url)
-        self.inner = httpx.HTTPTransport()
-
-    def handle_request(self, request):
-        request.url = self.url.copy_with(path=f"/{request.url.host}{request.url.path}")
-        request.headers["Host"] = f"{self.url.host}:{self.url.port}"
-        return self.inner.handle_request(request)
-
-
-@pytest.fixture
-def client(store):
-    with httpx.Client(transport=ToSandbox(store.url)) as client:
-        yield client
-
-
-def session_token(store, shop=DEMO):
-    return httpx.post(f"{store.url}/sandbox/{shop}/session-token").json()["session_token"]
-
-
-def exchange(store, client, token=None, shop=DEMO):
-    token = token or session_token(store)
-    details = {
-        "exchangeable": True,
-        "token": token,
-        "claims": jwt.decode(token, options={"verify_signature": False}),
-    }
-    details["claims"]["dest"] = f"https://{shop}"
-    library = ShopifyApp(client_id=API_KEY, client_secret=API_SECRET)
-    return library.exchange_using_token_exchange(access_mode="offline", id_token=details, http_client=client)
-
-
-@pytest.fixture
-def ask(store, client):
-    token = exchange(store, client).access_token.token
-
-    def ask(document, /, shop=DEMO, version="2026-10", access=token, **variables):
-        text = (DOCUMENTS / document).read_text() if document.endswith(".graphql") else document
-        url = f"https://{shop}/admin/api/{version}/graphql.json"
-        headers = {"X-Shopify-Access-Token": access}
-        return client.post(url, json={"query": text, "variables": variables}, headers=headers)
-
-    return ask
 
 
 def test_exchange_and_refresh_through_the_real_library(store, client):
@@ -157,30 +105,6 @@ def test_tags_come_and_go(ask, store):
     )
     ask("tags_remove.graphql", id=gid, tags=["loyal"])
     assert ask("customer_get.graphql", id=gid).json()["data"]["customer"]["tags"] == ["tier:advocate"]
-
-
-def test_metafields_keep_a_digest(ask, store):
-    gid = f"gid://shopify/Customer/{store.sandbox.world.customers(DEMO)[0].id}"
-    query = """mutation($m:[MetafieldsSetInput!]!){metafieldsSet(metafields:$m){
-      metafields{value compareDigest} userErrors{code field}}}"""
-    entry = {"ownerId": gid, "namespace": "$app", "key": "points", "type": "number_integer"}
-    new = ask(query, m=[{**entry, "value": "120", "compareDigest": None}]).json()["data"]["metafieldsSet"]
-    digest = new["metafields"][0]["compareDigest"]
-    stale = ask(query, m=[{**entry, "value": "130", "compareDigest": "old"}]).json()["data"]["metafieldsSet"]
-    assert stale["userErrors"] == [{"code": "STALE_OBJECT", "field": ["metafields", "0"]}]
-    fresh = ask(query, m=[{**entry, "value": "130", "compareDigest": digest}]).json()["data"]["metafieldsSet"]
-    assert fresh["metafields"][0]["value"] == "130"
-
-
-def test_a_discount_code_is_unique(ask):
-    query = """mutation($d:DiscountCodeBasicInput!){discountCodeBasicCreate(basicCodeDiscount:$d){
-      codeDiscountNode{id codeDiscount{... on DiscountCodeBasic{status codes(first:1){nodes{code}}}}}
-      userErrors{code field}}}"""
-    wish = {"title": "5 off", "code": "RAP-1", "startsAt": "2026-11-21T00:00:00Z", "context": {"all": "ALL"}}
-    made = ask(query, d=wish).json()["data"]["discountCodeBasicCreate"]
-    assert made["codeDiscountNode"]["codeDiscount"]["codes"]["nodes"] == [{"code": "RAP-1"}]
-    again = ask(query, d={**wish, "code": "rap-1"}).json()["data"]["discountCodeBasicCreate"]
-    assert again["userErrors"] == [{"code": "TAKEN", "field": ["basicCodeDiscount", "code"]}]
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,6 @@ from tests.sandbox.conftest import DEMO, SECOND
 
 
 @pytest.fixture
-def control(store):
-    with httpx.Client(base_url=f"{store.url}/sandbox/{DEMO}") as client:
-        yield client
-
-
-@pytest.fixture
 def installed(store, listener):
     store.sandbox.world.issue_tokens(DEMO)
     return listener
