@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
@@ -131,11 +132,10 @@ def _columns(kinds: Sequence[str], rows: Sequence[Row]) -> list[Any]:
 
 
 def _array(kind: str, values: Sequence[Any]) -> Any:
+    """A column as an array. Of numbers, moments and nulls PostgreSQL reads what JSON writes, but for the brackets."""
     if kind not in _AS_TEXT:
         return list(values)
-    if "time" in kind:
-        return "{" + ",".join(["NULL" if value is None else value.isoformat() for value in values]) + "}"
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+    return "{" + msgspec.json.encode(values)[1:-1].decode() + "}"
 
 
 def insert_rows(
