@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.db import insert_rows, rows_by, update_rows
 from loyalty import codec
+from loyalty.earning.rules import Labels
 from loyalty.models import Order
 from loyalty.rules import OrderState, Refund
 
@@ -35,6 +36,8 @@ class KnownOrder:
     available: int = 0
     count: int = 0
     release_at: datetime | None = None
+    labels: dict[int, Labels] | None = None
+    labels_wanted: bool = False
 
     @property
     def key(self) -> Key:
@@ -43,7 +46,8 @@ class KnownOrder:
 
 _READ = """
     SELECT o.shop_id, o.order_id, o.member_id, o.guest_email, o.state::text, o.refunds::text, o.deleted_at, o.tier_key,
-        o.program_version, o.settled::text, o.posted_pending, o.posted_available, o.posted_count, o.release_at
+        o.program_version, o.settled::text, o.posted_pending, o.posted_available, o.posted_count, o.release_at,
+        o.labels::text, o.labels_wanted
     FROM orders o JOIN {keys} AS k(shop_id, order_id) ON o.shop_id = k.shop_id AND o.order_id = k.order_id
     ORDER BY o.shop_id, o.order_id"""
 
@@ -65,7 +69,12 @@ def _known(
     tier_key: str | None,
     version: int | None,
     settled: str | None,
-    *posted: Any,
+    pending: int,
+    available: int,
+    count: int,
+    release_at: datetime | None,
+    labels: str | None,
+    labels_wanted: bool,
 ) -> KnownOrder:
     return KnownOrder(
         shop_id,
@@ -79,7 +88,12 @@ def _known(
         tier_key,
         version,
         None if settled is None else msgspec.json.decode(settled),
-        *posted,
+        pending,
+        available,
+        count,
+        release_at,
+        codec.decode_labels(labels),
+        labels_wanted,
     )
 
 
@@ -98,6 +112,8 @@ _COLUMNS = (
     "posted_available",
     "posted_count",
     "release_at",
+    "labels",
+    "labels_wanted",
     "settled_at",
 )
 
@@ -127,6 +143,8 @@ def _row(order: KnownOrder, now: datetime) -> tuple[Any, ...]:
         order.available,
         order.count,
         order.release_at,
+        codec.encode_labels(order.labels),
+        order.labels_wanted,
         now,
     )
 

@@ -8,11 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from core.errors import NotFound
+from loyalty.earning.rules import refusal
 from loyalty.models import Member, Posting
 from loyalty.orders import KnownOrder, read_orders
 from loyalty.program import Program
 from loyalty.programs import Programs, Version
-from loyalty.rules import Spend, eligible_spend, refusal
+from loyalty.rules import Spend, eligible_spend
 
 # An order has a posting or two for each time it changed.
 MAX_ORDER_POSTINGS = 200

@@ -1,11 +1,12 @@
-"""The thinking behind points: what of an order counts, what it should have earned, and which moves get there.
+"""The thinking behind orders and balances: what of an order counts, and which moves lead to what it should have.
+
+What it should have earned is in `loyalty.earning.rules`.
 
 Pure functions over frozen values: no database, no HTTP, no clock. Money is minor units, points are integers.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
-from fractions import Fraction
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -25,7 +26,7 @@ HOLDING = frozenset({"pending", "authorized", "partially_paid"})
 PAID = frozenset({"paid", "partially_refunded", "refunded"})
 
 
-class Line(Struct, frozen=True):
+class Line(Struct, frozen=True, omit_defaults=True):
     """One line of an order. `price` is per unit, `discount` and `tax` are for the whole line, all in minor units.
 
     `current` is the quantity left after edits and refunds, as Shopify counts it; None when the payload lacks it.
@@ -42,6 +43,7 @@ class Line(Struct, frozen=True):
     excluded: str | None = None
     product_id: int | None = None
     variant_id: int | None = None
+    vendor: str | None = None
 
 
 class RefundLine(Struct, frozen=True):
@@ -60,7 +62,7 @@ class Refund(Struct, frozen=True):
     shipping: int = 0
 
 
-class OrderState(Struct, frozen=True):
+class OrderState(Struct, frozen=True, omit_defaults=True):
     """A snapshot of an order as far as points care; refunds are kept beside it, for they come on their own too."""
 
     order_id: int
@@ -78,6 +80,7 @@ class OrderState(Struct, frozen=True):
     lines: tuple[Line, ...]
     discount_codes: tuple[str, ...] = ()
     source_name: str | None = None
+    fulfilled_at: datetime | None = None
 
 
 Refunds = Mapping[int, Refund]
@@ -123,13 +126,21 @@ class Policy(Struct, frozen=True):
 
 
 class LineSpend(Struct, frozen=True):
-    """What one line counts, in minor units: `gross` as the order stands after edits, `refunded` of it since."""
+    """What one line counts, in minor units: `gross` as the order stands after edits, `refunded` of it since.
+
+    `units` are those left after both.
+    """
 
     line_id: int
     title: str
     gross: int
     refunded: int
     excluded: str | None
+    units: int = 0
+
+    @property
+    def net(self) -> int:
+        return self.gross - self.refunded
 
 
 class Spend(Struct, frozen=True):
@@ -177,7 +188,8 @@ def _line_spend(
         amount = left if whole else min(left, _refunded_amount(part, line, net, policy))
         given_back[refund_id] = given_back.get(refund_id, 0) + amount
         left -= amount
-    return LineSpend(line.id, line.title, gross, gross - left, None)
+    units = max(0, line.quantity - edited_units - refunded_units)
+    return LineSpend(line.id, line.title, gross, gross - left, None, units)
 
 
 def _refunded_amount(part: RefundLine, line: Line, net: int, policy: Policy) -> int:
@@ -205,11 +217,16 @@ def _refund_shipping(order: OrderState, refunds: list[Refund], policy: Policy, g
 
 
 class Fact(Struct, frozen=True):
-    """A change of qualifying spend at a moment, in minor units. `cause` is `order`, `refund:<id>` or `cancel`."""
+    """A change of what qualifies for tiers at a moment: in minor units, in orders and, where asked for, in points.
+
+    `cause` is `order`, `refund:<id>` or `cancel`.
+    """
 
     cause: str
     at: datetime
     amount: int
+    orders: int = 0
+    points: int = 0
 
 
 def spend_facts(order: OrderState, spend: Spend, deleted_at: datetime | None = None) -> tuple[Fact, ...]:
@@ -224,91 +241,11 @@ def spend_facts(order: OrderState, spend: Spend, deleted_at: datetime | None = N
     if ended_at is not None:
         ended_at = max(ended_at, order.processed_at)
     refunds = [entry for entry in spend.refunds if ended_at is None or entry[1] <= ended_at]
-    facts = [Fact("order", order.processed_at, spend.gross)]
+    facts = [Fact("order", order.processed_at, spend.gross, 1)]
     facts += [Fact(f"refund:{refund_id}", at, -amount) for refund_id, at, amount in refunds]
     if ended_at is not None:
-        facts.append(Fact("cancel", ended_at, -(spend.gross - sum(amount for _, _, amount in refunds))))
-    return tuple(fact for fact in facts if fact.amount)
-
-
-class Terms(Struct, frozen=True):
-    """What an order is settled under: the program version in force when it was placed, and its member's tier then."""
-
-    version: int
-    rule: str
-    rate: Fraction
-    tier_key: str
-    multiplier: Fraction
-    policy: Policy
-    waiting: timedelta = timedelta()
-    starts_at: datetime | None = None
-
-
-class Target(Struct, frozen=True):
-    """What an order should have earned by now. `release_at` is when pending points become available, if by time."""
-
-    pending: int
-    available: int
-    release_at: datetime | None
-    explanation: dict[str, Any]
-
-
-def points_for(eligible: int, digits: int, rate: Fraction, multiplier: Fraction) -> int:
-    """Eligible spend in currency units x rate x multiplier, exact until the one floor at the end."""
-    exact = Fraction(max(0, eligible), 10**digits) * rate * multiplier
-    return exact.numerator // exact.denominator
-
-
-def refusal(order: OrderState, terms: Terms, deleted_at: datetime | None) -> str | None:
-    """Why an order earns nothing at all, as a stable code, or None."""
-    if order.test:
-        return "test_order"
-    if deleted_at is not None:
-        return "deleted"
-    if order.cancelled_at is not None:
-        return "cancelled"
-    if order.status in ("voided", "expired"):
-        return order.status
-    if order.status not in HOLDING and order.status not in PAID:
-        return "unknown_status"
-    if terms.starts_at is not None and order.processed_at < terms.starts_at:
-        return "before_start"
-    return None
-
-
-def target(
-    order: OrderState, spend: Spend, terms: Terms, *, now: datetime, deleted_at: datetime | None = None
-) -> Target:
-    """What the order should have earned, with the inputs and the arithmetic that say why."""
-    refused = refusal(order, terms, deleted_at)
-    points = 0 if refused else points_for(spend.net, order.digits, terms.rate, terms.multiplier)
-    explanation = {
-        "rule": terms.rule,
-        "order": order.name,
-        "currency": order.currency,
-        "spend": spend.gross,
-        "refunded": spend.refunded,
-        "eligible": 0 if refused else spend.net,
-        "rate": decimal_text(terms.rate),
-        "tier": terms.tier_key,
-        "multiplier": decimal_text(terms.multiplier),
-        "status": order.status,
-        "points": points,
-    }
-    if refused:
-        explanation["refused"] = refused
-        return Target(0, 0, None, explanation)
-    if order.status in HOLDING:
-        return Target(points, 0, None, explanation)
-    release_at = order.processed_at + terms.waiting
-    if terms.waiting and release_at > now:
-        return Target(points, 0, release_at, explanation)
-    return Target(0, points, None, explanation)
-
-
-def decimal_text(value: Fraction) -> str:
-    """A rate or multiplier as people write it: 5/4 is "1.25", 1 is "1"."""
-    return f"{value.numerator / value.denominator:.4f}".rstrip("0").rstrip(".")
+        facts.append(Fact("cancel", ended_at, -(spend.gross - sum(amount for _, _, amount in refunds)), -1))
+    return tuple(fact for fact in facts if fact.amount or fact.orders)
 
 
 class Move(Struct, frozen=True):
@@ -357,15 +294,3 @@ class Balance(Struct, frozen=True):
             self.pending + points * ((move.target == "pending") - (move.source == "pending")),
             self.lifetime + points * ((move.source == "issued") - (move.target == "issued")),
         )
-
-
-def why(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
-    """What changed between two explanations of one order, as a stable code that the portal puts in words."""
-    if before is None or not before.get("points"):
-        return "earned"
-    if after.get("refused"):
-        return str(after["refused"])
-    for field, code in (("refunded", "refund"), ("spend", "edit"), ("multiplier", "tier"), ("status", "payment")):
-        if before.get(field) != after.get(field):
-            return code
-    return "settled_again"

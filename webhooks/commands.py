@@ -1,6 +1,7 @@
-"""Reconcile and backfill on the command line."""
+"""Reconcile, backfill and backtests on the command line."""
 
 from datetime import UTC, datetime, timedelta
+from typing import TextIO
 
 import click
 import sqlalchemy as sa
@@ -8,8 +9,12 @@ from flask.cli import AppGroup
 
 from core import clock
 from core.db import database
+from core.money import money_text
+from loyalty.publishing.commands import document_in, maybe_from_file, of_shop, program
+from loyalty.publishing.operations import candidate
 from shops.queries import shop_by_domain
 from webhooks import drain
+from webhooks.backtest import Backtest, backtest
 from webhooks.models import Delivery
 from webhooks.reconcile import reconcile as walk
 
@@ -66,3 +71,47 @@ def retry(delivery: int, domain: str) -> None:
             raise click.ClickException(f"there is no failed delivery {delivery}")
     drain.drain(database())
     click.echo("tried again; `flask inbox failed` shows it if it failed again")
+
+
+@program.command("try")
+@maybe_from_file
+@of_shop
+@click.option("--days", type=click.IntRange(1, 3660), default=365, show_default=True, help="How far back orders count.")
+@click.option("--members", type=click.IntRange(1), help="Try so many members only, picked evenly. [default: all]")
+def try_program(file: TextIO | None, domain: str, days: int, members: int | None) -> None:
+    """What the shop's real orders would have earned under FILE, or the draft, and under the program in force."""
+    document = document_in(file) if file else None
+    with database().transaction() as session:
+        shop = shop_by_domain(session, domain)
+    with database().transaction(shop.id) as session:
+        tried = candidate(session, shop.id, document)
+        found = backtest(session, shop.id, tried, days=days, now=clock.now(), sample=members, progress=_show_progress)
+    _tell_backtest(found, shop.currency)
+
+
+def _show_progress(done: int) -> None:
+    click.echo(f"\r{done:,} members", nl=False, err=True)
+
+
+def _tell_backtest(found: Backtest, currency: str) -> None:
+    click.echo(
+        f"\n{found.members:,} of {found.of_members:,} members, {found.orders:,} orders since {found.since:%Y-%m-%d}"
+    )
+    click.echo(f"{'':<30}{'in force':>15}{'tried':>15}")
+    _tell_row("points", found.before.points, found.after.points)
+    for rule in sorted(found.before.by_rule | found.after.by_rule):
+        _tell_row(f"  {rule}", found.before.by_rule[rule], found.after.by_rule[rule])
+    for tier in dict.fromkeys([*found.before.tiers, *found.after.tiers]):
+        _tell_row(f"members at {tier}", found.before.tiers[tier], found.after.tiers[tier])
+    costs = (found.before.cost, found.after.cost)
+    worth = ["unknown" if cost is None else money_text(cost, currency) for cost in costs]
+    click.echo(f"{'worth in rewards':<30}{worth[0]:>15}{worth[1]:>15}")
+    click.echo(f"{found.gain:,} members earn more, {found.lose:,} less")
+    for member, before, after in found.top:
+        _tell_row(f"  member {member}", before, after)
+    if found.unlabelled:
+        click.echo(f"{found.unlabelled:,} orders hold products whose tags and collections were never read: left out")
+
+
+def _tell_row(what: str, before: int, after: int) -> None:
+    click.echo(f"{what:<30}{before:>15,}{after:>15,}")

@@ -60,6 +60,7 @@ class LineItem(Struct):
     tip_payment_gateway: str | None = None
     product_id: int | None = None
     variant_id: int | None = None
+    vendor: str | None = None
 
 
 class RefundLineItem(Struct):
@@ -106,6 +107,11 @@ class CustomerPayload(Struct):
     updated_at: datetime | None = None
 
 
+class Fulfillment(Struct):
+    created_at: datetime | None = None
+    status: str | None = None
+
+
 class OrderPayload(Struct):
     id: Id
     name: str | None = None
@@ -125,10 +131,16 @@ class OrderPayload(Struct):
     refunds: list[RefundPayload] | None = None
     discount_codes: list[DiscountCode] | None = None
     source_name: str | None = None
+    fulfillment_status: str | None = None
+    fulfillments: list[Fulfillment] | None = None
     total_tip_received: Amount | None = None
 
 
 class OrderDeleted(Struct):
+    id: Id
+
+
+class ProductPayload(Struct):
     id: Id
 
 
@@ -207,7 +219,19 @@ def order_state(payload: OrderPayload, shop_currency: str) -> OrderState:
         lines=tuple(_line(line, currency, tip) for line in payload.line_items or ()),
         discount_codes=tuple(text(c.code, 255) or "" for c in payload.discount_codes or () if c.code),
         source_name=text(payload.source_name, 80),
+        fulfilled_at=_fulfilled_at(payload),
     )
+
+
+def _fulfilled_at(payload: OrderPayload) -> datetime | None:
+    """When the last parcel left, once all have."""
+    if payload.fulfillment_status != "fulfilled":
+        return None
+    left = [
+        parcel.created_at for parcel in payload.fulfillments or () if parcel.created_at and parcel.status != "cancelled"
+    ]
+    last = max(left, default=None, key=lambda at: moment(at, "fulfillment created_at"))
+    return moment(last or payload.updated_at or payload.created_at or payload.processed_at, "fulfilled_at")
 
 
 def refunds(payloads: list[RefundPayload] | None, shop_currency: str) -> list[Refund]:
@@ -281,6 +305,7 @@ def _line(line: LineItem, currency: str, tip: int) -> Line:
         excluded="gift_card" if line.gift_card else "tip" if _is_tip(line, price, tip) else None,
         product_id=line.product_id,
         variant_id=line.variant_id,
+        vendor=text(line.vendor, 255),
     )
 
 

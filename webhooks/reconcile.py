@@ -110,6 +110,9 @@ def as_webhook(order: dict[str, Any]) -> dict[str, Any]:
         "updated_at": order["updatedAt"],
         "cancelled_at": order["cancelledAt"],
         "financial_status": (order["displayFinancialStatus"] or "").lower() or None,
+        "fulfillment_status": (order["displayFulfillmentStatus"] or "").lower() or None,
+        "fulfillments": [_parcel(parcel) for parcel in order["fulfillments"]],
+        "source_name": order["sourceName"],
         "test": order["test"],
         "taxes_included": order["taxesIncluded"],
         "total_tip_received": order["totalTipReceivedSet"]["shopMoney"]["amount"],
@@ -142,10 +145,16 @@ def _line(line: dict[str, Any]) -> dict[str, Any]:
         "current_quantity": line["currentQuantity"],
         "gift_card": line["isGiftCard"],
         "product_id": line["product"] and gid_number(line["product"]["id"]),
+        "variant_id": line["variant"] and gid_number(line["variant"]["id"]),
+        "vendor": line["vendor"],
         "price_set": _money(line["originalUnitPriceSet"]),
         "discount_allocations": [{"amount_set": _money(a["allocatedAmountSet"])} for a in line["discountAllocations"]],
         "tax_lines": _taxes(line),
     }
+
+
+def _parcel(parcel: dict[str, Any]) -> dict[str, Any]:
+    return {"created_at": parcel["createdAt"], "status": parcel["status"].lower()}
 
 
 def _shipping(line: dict[str, Any]) -> dict[str, Any]:

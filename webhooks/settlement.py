@@ -9,68 +9,43 @@ batches never wait for each other in a circle. (Merges lock members out of turn;
 batch is tried again one delivery at a time.)
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core import clock
+from core import clock, effects
 from core.db import Row, rows_by
 from core.errors import Conflict
 from core.events import Happened, record
-from loyalty import operations, programs
+from loyalty import operations, products, programs
 from loyalty.accounts import Account, lock_accounts, write_accounts
-from loyalty.operations import Customer, NewPosting
-from loyalty.orders import Key, KnownOrder, guest_orders, later_orders, read_orders, write_orders
+from loyalty.earning import uses
+from loyalty.earning.rules import ORDINARY, Circumstances, target, why, with_points
+from loyalty.earning.uses import Use, Uses
+from loyalty.expiry.rules import first_look
+from loyalty.operations import Customer, Entry, NewPosting
+from loyalty.orders import Key, KnownOrder, later_orders, read_orders, write_orders
 from loyalty.programs import Programs, Version
-from loyalty.rules import (
-    Balance,
-    Fact,
-    Move,
-    OrderState,
-    Refund,
-    Spend,
-    eligible_spend,
-    merge_refunds,
-    moves,
-    newer,
-    spend_facts,
-    target,
-    why,
-)
-from tiers.ladders import ladder_of
-from tiers.operations import climb, set_reviews, write_periods
-from tiers.rules import INSTANT, Ladder, Rung, SpendHistory
-from tiers.spend import HistoryKey, histories, read_facts, write_facts
+from loyalty.rewards import uses as rewards
+from loyalty.rules import Balance, Fact, Move, Spend, eligible_spend, merge_refunds, moves, newer, spend_facts
+from tiers import courses
+from tiers.courses import Courses
+from tiers.operations import climb, gifts, set_reviews, write_periods
+from tiers.rules import INSTANT
+from tiers.spend import read_facts, write_facts
+from webhooks.arrivals import Arrival, both, by_telling, claims_of, earliest, owner_of
 
 ACTOR = "shopify"
 # How far a shop's clock may run ahead. What is dated later still counts when its time has come.
 AHEAD = timedelta(minutes=10)
-
-
-class Arrival(NamedTuple):
-    """What is newly known of one order; every part may be missing.
-
-    `owner` names the member its points belong to (a claim, a merge); `again` settles it although nothing is new.
-    """
-
-    shop_id: int
-    order_id: int
-    state: OrderState | None = None
-    refunds: tuple[Refund, ...] = ()
-    deleted_at: datetime | None = None
-    customer: Customer | None = None
-    guest_email: str | None = None
-    owner: int | None = None
-    again: bool = False
-
-    @property
-    def key(self) -> Key:
-        return self.shop_id, self.order_id
+# What is heard of an order after so long may change what has expired meanwhile.
+LATE = timedelta(hours=1)
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 class Contended(Conflict):
@@ -92,32 +67,10 @@ def settle(
     merged: dict[Key, Arrival] = {}
     for arrival in arrivals:
         held = merged.get(arrival.key)
-        merged[arrival.key] = arrival if held is None else _both(held, arrival)
-    told = {(c.shop_id, c.customer_id): c for c in sorted(customers, key=_by_telling)}
+        merged[arrival.key] = arrival if held is None else both(held, arrival)
+    told = {(c.shop_id, c.customer_id): c for c in sorted(customers, key=by_telling)}
     if merged or told:
         Settlement(session, now or clock.now()).run(merged, told)
-
-
-def _by_telling(customer: Customer) -> tuple[bool, float]:
-    return customer.updated_at is not None, customer.updated_at.timestamp() if customer.updated_at else 0.0
-
-
-def _both(one: Arrival, other: Arrival) -> Arrival:
-    """Two arrivals of one order as one: the newer state, all refunds, the earlier deletion."""
-    state = one.state if other.state is None else newer(one.state, other.state)
-    lead, follow = (other, one) if state is other.state else (one, other)
-    return lead._replace(
-        refunds=tuple(merge_refunds({r.id: r for r in one.refunds}, other.refunds).values()),
-        deleted_at=_earliest(one.deleted_at, other.deleted_at),
-        customer=lead.customer or follow.customer,
-        guest_email=lead.guest_email or follow.guest_email,
-        owner=one.owner or other.owner,
-        again=one.again or other.again,
-    )
-
-
-def _earliest(*moments: datetime | None) -> datetime | None:
-    return min((moment for moment in moments if moment), default=None)
 
 
 class Settlement:
@@ -133,25 +86,31 @@ class Settlement:
         self.facts_before: dict[Key, tuple[Fact, ...]] = {}
         self.facts: dict[Key, tuple[Fact, ...]] = {}
         self.spends: dict[Key, Spend] = {}
+        self.courses: Courses
+        self.uses = Uses()
+        self.rewards: list[rewards.Held] = []
         self.postings: list[NewPosting] = []
         self.happened: list[Happened] = []
         self.periods: list[Row] = []
+        self.used: list[tuple[int, int, str, int, datetime, int]] = []
 
     def run(self, arrivals: dict[Key, Arrival], told: dict[Key, Customer]) -> None:
         self.programs = programs.load(self.session, {shop_id for shop_id, _ in (*arrivals, *told)})
         arrivals, owners, members = self._owners(arrivals, told)
-        self._lock(arrivals, owners, {(key[0], members[key]) for key in told if key in members})
+        self.rewards = rewards.held(self.session, _codes(arrivals.values()))
+        holders = {(held.shop_id, held.member_id) for held in self.rewards}
+        self._lock(arrivals, owners, holders | {(key[0], members[key]) for key in told if key in members})
         operations.update_customers(self.session, told.values())
-        self.facts_before = read_facts(self.session, list(self.orders))
         for key in sorted(arrivals):
             self._take_in(arrivals[key], owners.get(key))
-        self._compare_facts()
-        later = self._later()
-        history = self._histories(later)
-        self._add_late(later, history)
+        self._label()
+        self.facts_before = read_facts(self.session, list(self.orders))
+        self._compare_facts(self._earning())
+        self._bring_in_later()
         for order in sorted(self._earning(), key=_by_time):
-            self._post(order, history)
-        self._climb(history)
+            self._post(order)
+        self._climb()
+        self._use_rewards()
         self._write()
 
     # Whose an order is.
@@ -167,8 +126,8 @@ class Settlement:
         }
         enrolled = operations.enrol(self.session, (buyers | told).values(), self.programs)
         claims = claims_of(self.session, [*enrolled.new, *told.values()], enrolled.members)
-        arrivals = arrivals | {c.key: _both(arrivals[c.key], c) if c.key in arrivals else c for c in claims}
-        owners = {key: owner for key, a in arrivals.items() if (owner := _owner(a, enrolled.members))}
+        arrivals = arrivals | {c.key: both(arrivals[c.key], c) if c.key in arrivals else c for c in claims}
+        owners = {key: owner for key, a in arrivals.items() if (owner := owner_of(a, enrolled.members))}
         guests = {a.key: (a.shop_id, a.guest_email) for a in arrivals.values() if a.guest_email and a.key not in owners}
         claimed = operations.members_by_email(self.session, guests.values())
         owners |= {key: member for key, guest in guests.items() if (member := claimed.get(guest))}
@@ -215,7 +174,7 @@ class Settlement:
             before,
             state=state,
             refunds=merge_refunds(before.refunds, arrival.refunds),
-            deleted_at=_earliest(before.deleted_at, arrival.deleted_at),
+            deleted_at=earliest(before.deleted_at, arrival.deleted_at),
             member=(believed and owner) or before.member,
         )
         after.guest_email = None if after.member else (believed and arrival.guest_email) or before.guest_email
@@ -228,8 +187,6 @@ class Settlement:
     def _give_up(self, before: KnownOrder, after: KnownOrder) -> None:
         """The order's points leave the member who held them; the new owner earns them anew."""
         account = self.accounts[before.shop_id, before.member or 0]
-        account.changed_at += [fact.at for fact in self.facts_before.get(before.key, ())]
-        account.shrank = True
         explanation = {**(before.settled or {}), "points": 0, "reason": "moved_to_other_member"}
         self._make(after, account, moves(before.pending, before.available, 0, 0), explanation, self.now)
         after.pending = after.available = 0
@@ -242,10 +199,24 @@ class Settlement:
         assert order.state is not None
         return self.programs.in_force(order.shop_id, order.state.processed_at)
 
+    def _label(self) -> None:
+        """Freeze tags and collections of the products that an order's bonuses ask about; send for those not known."""
+        lacking = {
+            o.key: missing for o in self._earning() if _asks(self._version(o), o) and (missing := _unlabelled(o))
+        }
+        wanted = {(shop_id, product) for (shop_id, _), missing in lacking.items() for product in missing}
+        known = products.labels_of(self.session, wanted, self.now) if wanted else {}
+        for key, missing in lacking.items():
+            order = self.changed[key]
+            found = {product: known[key[0], product] for product in missing if (key[0], product) in known}
+            order.labels, order.labels_wanted = (order.labels or {}) | found, len(found) < len(missing)
+        unknown = sorted(wanted - known.keys())
+        effects.request(
+            self.session, [effects.Wanted(shop, "shopify.product", str(product)) for shop, product in unknown]
+        )
+
     def _facts(self, order: KnownOrder) -> tuple[Fact, ...]:
-        if order.state is None:
-            return ()
-        return spend_facts(order.state, self._spend(order), order.deleted_at)
+        return spend_facts(order.state, self._spend(order), order.deleted_at) if order.state else ()
 
     def _spend(self, order: KnownOrder) -> Spend:
         assert order.state is not None
@@ -255,73 +226,120 @@ class Settlement:
             held = self.spends[order.key] = eligible_spend(order.state, order.refunds, policy)
         return held
 
-    def _compare_facts(self) -> None:
+    def _compare_facts(self, orders: Iterable[KnownOrder]) -> None:
         """Note when each member's qualifying spend changes, and whether it shrinks."""
-        for order in self._earning():
+        for order in orders:
             facts = self.facts[order.key] = self._facts(order)
             held = self.orders.get(order.key)
-            before = self.facts_before.get(order.key, ()) if held and held.member == order.member else ()
-            account = self._account(order)
-            account.changed_at += [fact.at for fact in set(before).symmetric_difference(facts)]
-            account.shrank |= any(fact.amount < 0 for fact in set(facts) - set(before)) or bool(
-                set(before) - set(facts)
-            )
+            before = self.facts_before.get(order.key, ())
+            if held and held.member and held.member != order.member:
+                self._note_change(self.accounts[order.shop_id, held.member], before, ())
+                before = ()
+            self._note_change(self._account(order), before, facts)
+
+    def _note_change(self, account: Account, before: Sequence[Fact], after: Sequence[Fact]) -> None:
+        old, new = {_spent(fact) for fact in before}, {_spent(fact) for fact in after}
+        account.changed_at += [fact.at for fact in old ^ new]
+        account.shrank |= any(fact.amount < 0 for fact in new - old) or bool(old - new)
 
     def _account(self, order: KnownOrder) -> Account:
         return self.accounts[order.shop_id, order.member or 0]
 
-    # Late facts: older than orders that are settled already, whose tier at their time may now be another.
+    # Late facts: older than orders that are settled already, whose tier, number or limits at their time may be others.
+
+    def _bring_in_later(self) -> None:
+        later = self._later()
+        in_turn = [(row.shop_id, row.order_id) for row in later if self.programs.traits(row.shop_id).sequential]
+        if in_turn:
+            again = {order.key: order for order in read_orders(self.session, in_turn)}
+            self.orders |= {key: replace(order) for key, order in again.items()}
+            self.changed |= again
+            self.facts_before |= read_facts(self.session, list(again))
+            self._compare_facts(again.values())
+        self._load_courses(later)
+        self._load_uses()
+        self._add_moved(later)
 
     def _later(self) -> list[Any]:
+        first: dict[Key, datetime] = {a.key: min(a.changed_at) for a in self.accounts.values() if a.changed_at}
+        for key, placed in self._in_turn():
+            first[key] = min(first.get(key, placed), placed)
         asked = [
-            (*account.key, min(account.changed_at), max(account.changed_at) + self._longest_window(account.shop_id))
-            for account in self.accounts.values()
-            if account.changed_at and account.last_order_at and min(account.changed_at) < account.last_order_at
+            (*key, moment, self._until(self.accounts[key]))
+            for key, moment in sorted(first.items())
+            if (last := self.accounts[key].last_order_at) and moment < last
         ]
         return [row for row in later_orders(self.session, asked) if (row.shop_id, row.order_id) not in self.changed]
 
-    def _longest_window(self, shop_id: int) -> timedelta:
-        return max(ladder_of(version).window for version in self.programs.of(shop_id))
+    def _in_turn(self) -> Iterator[tuple[Key, datetime]]:
+        """Members whose later orders depend on more than facts: a held or refused order, too, takes or frees room."""
+        for order in self._earning():
+            if order.state and self.programs.traits(order.shop_id).sequential:
+                yield self._account(order).key, order.state.processed_at
+                held = self.orders.get(order.key)
+                if held and held.member:
+                    yield (order.shop_id, held.member), order.state.processed_at
 
-    def _add_late(self, later: Sequence[Any], history: Mapping[HistoryKey, SpendHistory]) -> None:
+    def _until(self, account: Account) -> datetime:
+        """How late an order may be placed and still feel what has changed now."""
+        traits = self.programs.traits(account.shop_id)
+        if traits.sequential or traits.reach is None:
+            return END_OF_TIME
+        return max(account.changed_at) + traits.reach
+
+    def _add_moved(self, later: Sequence[Any]) -> None:
         """Settle again the later orders whose tier at their time is now another."""
         moved = []
         for row in later:
-            ladder = ladder_of(self.programs.in_force(row.shop_id, row.processed_at))
-            spend = history[row.shop_id, row.member_id, ladder.window].before(row.processed_at, ladder.window)
-            if ladder.reached(spend).key != row.tier_key:
+            if (row.shop_id, row.order_id) in self.changed:
+                continue
+            version = self.programs.in_force(row.shop_id, row.processed_at)
+            held = self.courses.at((row.shop_id, row.member_id), row.processed_at, version)
+            if held.rung.key != row.tier_key:
                 moved.append((row.shop_id, row.order_id))
         self.changed |= {order.key: order for order in read_orders(self.session, moved)}
 
-    def _histories(self, later: Sequence[Any]) -> dict[HistoryKey, SpendHistory]:
-        """Every account's spend from the first moment that matters to this batch on, with the batch's facts in it."""
+    def _load_courses(self, later: Sequence[Any]) -> None:
+        """Every account's course from the first moment that matters to this batch on, with the batch's facts in it."""
         since: dict[Key, datetime] = {key: min([self.now, *a.changed_at]) for key, a in self.accounts.items()}
         until = max([self.now, *(at for a in self.accounts.values() for at in a.changed_at)])
-        fresh: dict[Key, list[tuple[datetime, int]]] = {key: [] for key in self.accounts}
+        fresh: dict[Key, list[Fact]] = {key: [] for key in self.accounts}
         for order in self._earning():
             assert order.state is not None
             key, facts = self._account(order).key, self.facts[order.key]
-            fresh[key] += [(fact.at, fact.amount) for fact in facts]
+            # Points earned are known only once the order is posted; `_post` adds them in order of time.
+            fresh[key] += () if self.programs.traits(order.shop_id).by_points else facts
             placed = [order.state.processed_at, *(fact.at for fact in (*facts, *self.facts_before.get(order.key, ())))]
             since[key] = min(since[key], *placed)
             until = max(until, *placed)
         until = max([until, *(row.processed_at for row in later)]) + INSTANT
-        asked = {(*key, w): at for key, at in since.items() for w in self._windows(key[0])}
-        return histories(self.session, asked, until, without=frozenset(self.facts), fresh=fresh)
+        self.courses = courses.load(
+            self.session, self.programs, since, until, without=frozenset(self.facts), fresh=fresh
+        )
 
-    def _windows(self, shop_id: int) -> set[timedelta]:
-        return {ladder_of(version).window for version in self.programs.of(shop_id)}
+    def _load_uses(self) -> None:
+        since: dict[Key, datetime] = {}
+        for order in self._limited():
+            key, placed = self._account(order).key, order.state.processed_at  # type: ignore[union-attr]
+            since[key] = min(since.get(key, placed), placed)
+        if since:
+            self.uses = uses.load(self.session, since, without=[order.key for order in self._limited()])
+
+    def _limited(self) -> list[KnownOrder]:
+        """The orders of shops where some rule on orders has a limit."""
+        return [order for order in self._earning() if self.programs.traits(order.shop_id).limited]
 
     # Points.
 
-    def _post(self, order: KnownOrder, history: Mapping[HistoryKey, SpendHistory]) -> None:
+    def _post(self, order: KnownOrder) -> None:
         """Post the difference between what an order should have earned and what it has."""
         assert order.state is not None
-        account, version = self._account(order), self._version(order)
-        rung = self._rung(account, ladder_of(version), history, order.state.processed_at)
-        terms = version.terms(rung.key, rung.multiplier)
-        spend = self._spend(order)
-        wanted = target(order.state, spend, terms, now=self.now, deleted_at=order.deleted_at)
+        account, version, placed = self._account(order), self._version(order), order.state.processed_at
+        rung = self.courses.at(account.key, placed, version).rung
+        terms, held = version.terms(rung.key, rung.multiplier), self._circumstances(order, version)
+        wanted = target(
+            order.state, self._spend(order), terms, now=self.now, deleted_at=order.deleted_at, circumstances=held
+        )
         reason = why(order.settled, wanted.explanation)
         explanation = {**wanted.explanation, "reason": reason, **_before(order)}
         made = moves(order.pending, order.available, wanted.pending, wanted.available)
@@ -334,8 +352,46 @@ class Settlement:
             self._forgive(order, account, before, explanation, at)
         order.pending, order.available = wanted.pending, wanted.available
         order.settled, order.release_at = wanted.explanation, wanted.release_at
-        if account.last_order_at is None or order.state.processed_at > account.last_order_at:
-            account.last_order_at, account.ordered = order.state.processed_at, True
+        self._note_uses(order, wanted.uses)
+        if self.programs.traits(order.shop_id).by_points:
+            self._note_points(order, with_points(self.facts[order.key], order.state, order.refunds, terms, held))
+        if account.last_order_at is None or placed > account.last_order_at:
+            account.last_order_at, account.ordered = placed, True
+        account.note_activity(placed, self._look_at(order, made) if made else None)
+
+    def _look_at(self, order: KnownOrder, made: Sequence[Move]) -> datetime | None:
+        """When what was just posted may matter to expiry.
+
+        At once where points are taken back that may have expired, or an order comes late that would have kept some.
+        """
+        assert order.state is not None
+        placed = order.state.processed_at
+        if placed < self.now - LATE or any(move.source == "available" for move in made):
+            return self.now
+        return first_look(self.programs.in_force(order.shop_id, self.now).program.expiry, placed)
+
+    def _circumstances(self, order: KnownOrder, version: Version) -> Circumstances:
+        if not (version.limited or version.counts_orders or order.labels):
+            return ORDINARY
+        assert order.state is not None
+        key, placed, zone = self._account(order).key, order.state.processed_at, version.program.zone
+        number = 1 + self.courses.orders_before(key, placed) if version.counts_orders else 1
+        used = {rule: self.uses.before(key, rule, placed, order.order_id, zone) for rule in version.limited}
+        return Circumstances(number, used, order.labels or {})
+
+    def _note_uses(self, order: KnownOrder, used: Sequence[tuple[str, int]]) -> None:
+        account, placed = self._account(order), order.state.processed_at  # type: ignore[union-attr]
+        for rule, points in used:
+            if points:
+                self.uses.add(account.key, rule, Use(placed, order.order_id, points))
+                self.used.append((*order.key, rule, account.member_id, placed, points))
+
+    def _note_points(self, order: KnownOrder, facts: tuple[Fact, ...]) -> None:
+        """Points earned are facts, too, where tiers go by them."""
+        account, before = self._account(order), set(self.facts_before.get(order.key, ()))
+        self.facts[order.key] = facts
+        self.courses.add(account.key, facts)
+        account.changed_at += [fact.at for fact in before.symmetric_difference(facts)]
 
     def _forgive(
         self, order: KnownOrder, account: Account, before: int, explanation: dict[str, Any], at: datetime
@@ -345,10 +401,6 @@ class Settlement:
         if short > 0:
             forgiven = {**explanation, "reason": "spent_points_forgiven"}
             self._append(order, account, Move("adjustment", "adjusted", "available", short), forgiven, at)
-
-    @staticmethod
-    def _rung(account: Account, ladder: Ladder, history: Mapping[HistoryKey, SpendHistory], moment: datetime) -> Rung:
-        return ladder.reached(history[(*account.key, ladder.window)].before(moment, ladder.window))
 
     def _make(
         self, order: KnownOrder, account: Account, made: Sequence[Move], explanation: dict[str, Any], at: datetime
@@ -373,31 +425,60 @@ class Settlement:
         )  # fmt: skip
         order.count += 1
 
-    # The member's tier now.
+    # The member's tier now, and what follows from it.
 
-    def _climb(self, history: Mapping[HistoryKey, SpendHistory]) -> None:
+    def _climb(self) -> None:
+        moved: list[Happened] = []
         for account in self.accounts.values():
             if account.changed_at:
-                version = self.programs.in_force(account.shop_id, self.now)
-                self._climb_step_by_step(account, version, history[(*account.key, ladder_of(version).window)])
+                moved += self._climb_step_by_step(account, self.programs.in_force(account.shop_id, self.now))
+        self.happened += moved
+        self._enter(gifts(self.session, moved, self.programs, self.now))
 
-    def _climb_step_by_step(self, account: Account, version: Version, history: SpendHistory) -> None:
+    def _climb_step_by_step(self, account: Account, version: Version) -> list[Happened]:
         """Each move at its own moment, also when a batch brings a year of orders; and where the member stands now."""
-        window = ladder_of(version).window
         # A shop's clock may run a little ahead of ours: an order it has sent has been placed.
         placed = [at for at in set(account.changed_at) if at <= self.now + AHEAD]
+        moved = []
         for moment in [*sorted(at for at in placed if at >= account.tier_since), max([self.now, *placed])]:
-            spend = history.before(moment + INSTANT, window)
+            standing = self.courses.at(account.key, moment + INSTANT, version)
             since = max(account.tier_since, min(moment, self.now))
-            moved = climb(self.periods, account, spend, version, since=since, now=self.now)
-            if moved:
-                self.happened.append(moved)
+            moved.append(climb(self.periods, account, standing, version, since=since, now=self.now))
+        return [event for event in moved if event]
+
+    # Rewards that were used on these orders.
+
+    def _use_rewards(self) -> None:
+        if not self.rewards:
+            return
+        codes = {(held.shop_id, held.code) for held in self.rewards}
+        seen = [
+            _seen(order, code)
+            for order in sorted(self.changed.values(), key=lambda order: order.key)
+            if order.state
+            for code in order.state.discount_codes
+            if (order.shop_id, code.upper()) in codes
+        ]
+        entries, happened = rewards.settle_uses(self.session, seen, self._rewards_return, self.now)
+        self._enter(entries)
+        self.happened += happened
+
+    def _rewards_return(self, shop_id: int, moment: datetime) -> bool:
+        return self.programs.in_force(shop_id, moment).program.reward_refunds == "return"
+
+    def _enter(self, entries: Iterable[Entry]) -> None:
+        """Post what does not come from an order's own points. The accounts are locked."""
+        for entry in entries:
+            account = self.accounts[entry.shop_id, entry.member_id]
+            self.postings.append(operations.enter(account, entry, self.now))
+            self.happened.append(operations.entered(account, entry))
 
     # Writing, set by set.
 
     def _write(self) -> None:
         write_orders(self.session, self.changed.values(), self.now)
         self._write_facts()
+        self._write_uses()
         operations.write_postings(self.session, self.postings)
         write_periods(self.session, self.periods)
         dirty = [account for account in self.accounts.values() if account.dirty]
@@ -407,10 +488,12 @@ class Settlement:
 
     def _needs_review(self, account: Account) -> bool:
         """More spend only moves a lapse further away; a new tier or less spend asks for the date anew."""
-        lowest = self.programs.in_force(account.shop_id, self.now).program.ladder.tiers[0].key
+        ladder = self.programs.in_force(account.shop_id, self.now).program.ladder
         if any(at > self.now for at in account.changed_at):
             return True
-        return account.tier_key != lowest and (account.shrank or account.tier_review_at is None)
+        if ladder.period in ("calendar_year", "membership_year"):
+            return bool(account.changed_at)
+        return account.tier_key != ladder.tiers[0].key and (account.shrank or account.tier_review_at is None)
 
     def _write_facts(self) -> None:
         moved = [key for key in self.facts if self._facts_moved(key)]
@@ -418,27 +501,42 @@ class Settlement:
         come = [(key, self.changed[key].member or 0, fact) for key in moved for fact in self.facts[key]]
         write_facts(self.session, gone, come)
 
+    def _write_uses(self) -> None:
+        limited = [order.key for order in self._limited()]
+        if limited:
+            uses.write(self.session, limited, self.used)
+
     def _facts_moved(self, key: Key) -> bool:
         held = self.orders.get(key)
         moved_house = held is not None and held.member != self.changed[key].member
         return moved_house or set(self.facts[key]) != set(self.facts_before.get(key, ()))
 
 
-def claims_of(session: Session, customers: Iterable[Customer], members: Mapping[Key, int]) -> list[Arrival]:
-    """Guest orders that wait for these customers' verified addresses, to be settled as theirs."""
-    verified = {(c.shop_id, c.email): c for c in customers if c.email and c.email_verified}
-    owners = {key: members.get((c.shop_id, c.customer_id)) for key, c in verified.items()}
-    return [
-        Arrival(shop_id, order_id, owner=owner, again=True)
-        for shop_id, order_id, email in guest_orders(session, verified)
-        if (owner := owners.get((shop_id, email)))
-    ]
+def _codes(arrivals: Iterable[Arrival]) -> list[tuple[int, str]]:
+    return [(a.shop_id, code.upper()) for a in arrivals if a.state for code in a.state.discount_codes]
 
 
-def _owner(arrival: Arrival, members: Mapping[Key, int]) -> int | None:
-    if arrival.owner or not arrival.customer:
-        return arrival.owner
-    return members.get((arrival.shop_id, arrival.customer.customer_id))
+def _asks(version: Version, order: KnownOrder) -> bool:
+    return bool(version.bonuses) and version.wants_labels(order.state.processed_at)  # type: ignore[union-attr]
+
+
+def _unlabelled(order: KnownOrder) -> set[int]:
+    """Products whose labels the order has not kept: of a new order all, of one that was edited what was added."""
+    assert order.state is not None
+    return {line.product_id for line in order.state.lines if line.product_id}.difference(order.labels or ())
+
+
+def _seen(order: KnownOrder, code: str) -> rewards.CodeSeen:
+    state = order.state
+    assert state is not None
+    ended = order.deleted_at is not None or state.cancelled_at is not None
+    undone = ended or state.status in ("voided", "expired", "refunded")
+    return rewards.CodeSeen(order.shop_id, code, order.order_id, state.processed_at, undone, state.name)
+
+
+def _spent(fact: Fact) -> Fact:
+    """A fact without its points, which are told only once the order is posted."""
+    return msgspec.structs.replace(fact, points=0) if fact.points else fact
 
 
 def _before(order: KnownOrder) -> dict[str, int]:

@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core import clock
 from core.errors import InvalidInput
 from core.events import Happened, record
-from loyalty import merging, privacy
+from loyalty import merging, privacy, products
 from loyalty.operations import Customer
 from loyalty.orders import Key
 from shops import operations as shops
 from shops.models import Shop
+from tiers.merging import merge_tiers
 from webhooks import payloads, redaction, settlement
+from webhooks.arrivals import Arrival
 from webhooks.payloads import CustomerPayload, OrderPayload, parse
 from webhooks.redaction import Told
-from webhooks.settlement import Arrival
 
 Outcome = tuple[str, str | None]
 
@@ -161,7 +163,7 @@ def _customers_merged(context: Context) -> None:
     payload = parse(context.delivery.body, payloads.CustomerMerge)
     if payload.status not in (None, "completed"):
         return  # Shopify also tells of merges that are under way or failed
-    merging.merge_members(
+    merged = merging.merge_members(
         context.session,
         context.shop_id,
         payloads.gid_number(payload.admin_graphql_api_customer_kept_id),
@@ -169,6 +171,9 @@ def _customers_merged(context: Context) -> None:
         at=context.at,
         resettle=partial(_settle_as, context),
     )
+    if merged:
+        kept, deleted = merged
+        merge_tiers(context.session, context.shop_id, deleted, kept, clock.now())
 
 
 def _settle_as(context: Context, order_ids: list[int], owner: int) -> None:
@@ -221,6 +226,10 @@ def _bulk_finished(context: Context) -> None:
     )
 
 
+def _product_changed(context: Context) -> None:
+    products.forget(context.session, context.shop_id, parse(context.delivery.body, payloads.ProductPayload).id)
+
+
 def _note(context: Context, kind: str, data: dict[str, Any]) -> None:
     record(context.session, [Happened(context.shop_id, kind, data, context.at, actor="shopify")])
 
@@ -253,6 +262,7 @@ _ACTS: dict[str, Callable[[Context], None]] = {
     "app/uninstalled": _uninstalled,
     "app/scopes_update": _scopes,
     "bulk_operations/finish": _bulk_finished,
+    **dict.fromkeys(("products/update", "products/delete"), _product_changed),
 }
 
 TOPICS = frozenset(_NEWS) | _CUSTOMERS | frozenset(_ACTS)

@@ -5,16 +5,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core import clock, logs
+from core import batches, clock
 from core.db import Database
-from core.errors import one_line
 from loyalty.models import Member, Order
 from shops.queries import all_shop_ids
-from webhooks.settlement import Arrival, settle
+from webhooks.arrivals import Arrival
+from webhooks.settlement import settle
 
 BATCH = 200
-
-log = logs.logger(__name__)
 
 
 def release_points(database: Database) -> int:
@@ -38,26 +36,14 @@ def claim_guest_orders(database: Database) -> int:
 def _settle_again(database: Database, orders: Any) -> int:
     """Settle again what the query finds, batch by batch; an order that fails is left out, and for the next time."""
     shops = all_shop_ids(database)
-    settled, failed = 0, set[tuple[int, int]]()
-    while True:
+
+    def due(limit: int) -> list[Arrival]:
         with database.transaction(*shops) as session:
-            rows = session.execute(orders.limit(BATCH + len(failed))).all()
-        fresh = [row for row in rows if (row.shop_id, row.order_id) not in failed]
-        if not fresh:
-            return settled
-        failed |= _settle_batch(database, fresh)
-        settled += len(fresh)
+            rows = session.execute(orders.limit(limit)).all()
+        return [Arrival(row.shop_id, row.order_id, owner=getattr(row, "owner", None), again=True) for row in rows]
 
-
-def _settle_batch(database: Database, rows: Sequence[Any]) -> set[tuple[int, int]]:
-    """Settle these orders together, or one by one when that fails. Returns those that failed alone, too."""
-    arrivals = [Arrival(row.shop_id, row.order_id, owner=getattr(row, "owner", None), again=True) for row in rows]
-    try:
+    def work(arrivals: Sequence[Arrival]) -> None:
         with database.transaction(*{arrival.shop_id for arrival in arrivals}) as session:
             settle(session, arrivals)
-        return set()
-    except Exception as error:
-        log.warning("orders not settled again", orders=[a.order_id for a in arrivals], error=one_line(error))
-    if len(rows) == 1:
-        return {arrivals[0].key}
-    return {key for row in rows for key in _settle_batch(database, [row])}
+
+    return batches.all_due(due, work, size=BATCH, what="orders not settled again")

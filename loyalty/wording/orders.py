@@ -1,6 +1,9 @@
 """What orders earned, and why it changed, in words."""
 
+from datetime import datetime
 from fractions import Fraction
+
+from babel.dates import format_date
 
 from core.money import minor_digits, money_text
 from loyalty.models import Posting
@@ -30,6 +33,8 @@ _BECAUSE = {
     "expired": "The payment for {order} expired",
     "unknown_status": "{order} has a payment status we don't know",
     "before_start": "{order} was placed before the program began",
+    "after_end": "{order} was placed after points for orders ended",
+    "not_this_tier": "Points for orders are for other tiers than yours was when {order} was placed",
     "no_customer": "{order} has no customer",
     "nothing_eligible": "Nothing in {order} counts",
     "below_one_point": "{order} comes to less than one point",
@@ -54,25 +59,44 @@ def order_text(name: str, reason: str | None, settled: Told | None, tier_names: 
 
 
 def earned_text(points: int, told: Told, tier_names: TierNames) -> str:
-    """What an order earned, with the arithmetic: amount, rate, multiplier and the one rounding."""
-    waits = " Yours to use once the order is paid." if told.get("status") in HOLDING else ""
-    return f"{points_text(points)} for {order_name(told)}. {_arithmetic(told, tier_names)}{waits}"
+    """What an order earned, with the arithmetic: amount, rate, multiplier, bonuses and the one rounding."""
+    return f"{points_text(points)} for {order_name(told)}. {_arithmetic(told, tier_names)}{_waiting(told)}"
 
 
 def _earned(posting: Posting, told: Told, tier_names: TierNames) -> str:
     text = earned_text(posting.points, told, tier_names)
-    if posting.target == "pending" and told.get("status") not in HOLDING:
+    if posting.target == "pending" and not _waiting(told):
         return text + " Yours to use after the waiting time."
     return text
 
 
+def _waiting(told: Told) -> str:
+    """When points that are not available yet will be."""
+    if told.get("available_at"):
+        day = format_date(datetime.fromisoformat(told["available_at"]), "d MMMM y", locale="en")
+        return f" Yours to use from {day}."
+    return _WAITING.get(told.get("waits") or ("payment" if told.get("status") in HOLDING else ""), "")
+
+
+_WAITING = {
+    "payment": " Yours to use once the order is paid.",
+    "fulfilment": " Yours to use once the order has been sent.",
+}
+
+
 def _arithmetic(told: Told, tier_names: TierNames) -> str:
-    """$80.00 at 1 point per dollar, × 1.25 because you're an Advocate."""
+    """$80.00 at 1 point per dollar, × 1.25 because you're an Advocate, plus 50 points for Double points weekend."""
     currency, rate, multiplier = told["currency"], told["rate"], told["multiplier"]
     parts = [f"{money_text(told['eligible'], currency)} at {rate} {noun(rate)} per {unit(currency)}"]
     if multiplier != "1":
         parts.append(f"× {multiplier} because you're {article(tier_name(told, tier_names))}")
     exact = Fraction(told["eligible"], 10 ** minor_digits(currency)) * Fraction(rate) * Fraction(multiplier)
+    if "limited_to" in told:
+        exact = Fraction(told["limited_to"])
+        parts.append(f"of which your limit leaves {points_text(told['limited_to'])}")
+    for bonus in told.get("bonuses", ()):
+        exact += Fraction(bonus["points"])
+        parts.append(f"plus {bonus['points']} {noun(bonus['points'])} for {bonus['name']}")
     if exact.denominator != 1:
         parts.append("rounded down")
     return ", ".join(parts) + "."
@@ -97,6 +121,14 @@ def _edited(posting: Posting, told: Told, _: TierNames) -> str:
 def _other_tier(posting: Posting, told: Told, tier_names: TierNames) -> str:
     held = f"You were {article(tier_name(told, tier_names))} when you placed {order_name(told)}"
     return f"{held}, so it counts × {told['multiplier']} and {came_or_went(posting)}."
+
+
+def _other_bonus(posting: Posting, told: Told, _: TierNames) -> str:
+    return f"The bonus points of {order_name(told)} were counted again, so {came_or_went(posting)}."
+
+
+def _other_limit(posting: Posting, told: Told, _: TierNames) -> str:
+    return f"Another order takes its share of your limit, so for {order_name(told)} {came_or_went(posting)}."
 
 
 def _refused(posting: Posting, told: Told, _: TierNames) -> str:
@@ -136,6 +168,8 @@ TELLERS: dict[str, Teller] = {
     "refund": _refunded,
     "edit": _edited,
     "tier": _other_tier,
+    "bonus": _other_bonus,
+    "limit": _other_limit,
     "moved_to_other_member": _moved,
     "spent_points_forgiven": _forgiven,
     "joined": _joined,

@@ -23,7 +23,8 @@ from loyalty.privacy import erase_person, find_person
 from loyalty.program import demo_program
 from loyalty.rules import Line, Move, OrderState
 from shops.models import Shop
-from webhooks.settlement import Arrival, settle
+from webhooks.arrivals import Arrival
+from webhooks.settlement import settle
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOW = T0 + timedelta(days=10)

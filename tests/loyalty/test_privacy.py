@@ -19,8 +19,9 @@ from loyalty.privacy import Person, erase_person, erase_shop, find_person
 from loyalty.program import demo_program
 from shops.models import Shop, ShopToken
 from tests.webhooks.rig import see_all
+from webhooks.arrivals import Arrival
 from webhooks.models import Delivery
-from webhooks.settlement import Arrival, settle
+from webhooks.settlement import settle
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

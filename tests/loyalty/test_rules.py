@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loyalty.earning.rules import Terms, earned, target, why
 from loyalty.rules import (
     Balance,
     Fact,
@@ -17,15 +18,11 @@ from loyalty.rules import (
     Policy,
     Refund,
     RefundLine,
-    Terms,
     eligible_spend,
     merge_refunds,
     moves,
     newer,
-    points_for,
     spend_facts,
-    target,
-    why,
 )
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -76,7 +73,9 @@ def spend(state: OrderState, *refunds: Refund, policy: Policy | None = None) -> 
     ],
 )
 def test_points_for(eligible: int, digits: int, rate: str, multiplier: str, points: int) -> None:
-    assert points_for(eligible, digits, Fraction(rate), Fraction(multiplier)) == points
+    state = order(line(price=eligible), digits=digits)
+    counted = eligible_spend(state, {}, Policy())
+    assert earned(state, counted, terms(multiplier, rate)).points == points
 
 
 @pytest.mark.parametrize(
@@ -213,9 +212,9 @@ def test_facts_each_count_at_their_own_moment() -> None:
     returned = {7: refund(7, RefundLine(1, 1, 8000, 0), at=T0 + DAY)}
     facts = spend_facts(state, eligible_spend(state, returned, Policy()))
     assert facts == (
-        Fact("order", T0, 16000),
+        Fact("order", T0, 16000, 1),
         Fact("refund:7", T0 + DAY, -8000),
-        Fact("cancel", T0 + 9 * DAY, -8000),
+        Fact("cancel", T0 + 9 * DAY, -8000, -1),
     )
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from loyalty.earning.rules import Terms, refusal
 from loyalty.models import Posting
-from loyalty.rules import OrderState, Policy, Terms, refusal
+from loyalty.rules import OrderState, Policy
 from loyalty.wording import order_text, sentence
 
 NAMES = {"insider": "Insider", "advocate": "Advocate", "vip": "VIP"}

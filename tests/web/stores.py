@@ -13,7 +13,8 @@ from loyalty.program import demo_program
 from loyalty.rules import Line, OrderState, Refund, RefundLine
 from shops import keys
 from shops.models import Shop
-from webhooks.settlement import Arrival, settle
+from webhooks.arrivals import Arrival
+from webhooks.settlement import settle
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)

@@ -78,12 +78,13 @@ class House:
 
     def put(self, shop_id: int, deliveries: Iterable[Delivery], *, due: datetime | None = None) -> None:
         """Into the inbox as the door stores them, without the door. A repeat is stored once."""
-        rows = [(shop_id, d.webhook_id, d.topic, d.body, due or clock.now()) for d in deliveries]
+        now = clock.now()
+        rows = [(shop_id, d.webhook_id, d.topic, d.body, now, due or now) for d in deliveries]
         with self.database.transaction(shop_id) as session:
             insert_rows(
                 session,
                 inbox.Delivery.__table__,  # type: ignore[arg-type]
-                ("shop_id", "webhook_id", "topic", "body", "next_try_at"),
+                ("shop_id", "webhook_id", "topic", "body", "triggered_at", "next_try_at"),
                 rows,
                 suffix="ON CONFLICT (shop_id, webhook_id) DO NOTHING",
             )
