@@ -3,8 +3,8 @@
 A published version never changes. `demo_program` is the program every new shop starts from.
 """
 
-from collections import Counter
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
@@ -12,18 +12,26 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, model_validator
 
-from loyalty.program.earning import Activity, Bonus, JoiningRule, OrderRule, Review
+from loyalty.program.earning import Activity, Bonus, JoiningRule, OrderRule
 from loyalty.program.ladder import Ladder, Tier
-from loyalty.program.parts import Key, Name, Part
+from loyalty.program.parts import Contradiction, Key, Money, Name, Part, Whole, check_keys
 from loyalty.program.spending import Reward
 
 # What the ledger itself writes as a posting's rule.
 RESERVED = frozenset({"adjustment", "merge", "gift", "redeem", "expiry", "entry-gift", "referral"})
+# Activities of which two would earn for one and the same thing.
+ALONE = frozenset({"birthday", "anniversary", "newsletter", "sms", "review"})
+
+
+@functools.cache
+def time_zones() -> frozenset[str]:
+    """Every time zone there is; listing them reads hundreds of files."""
+    return frozenset(available_timezones())
 
 
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(f"{name!r} is not a time zone such as Europe/Berlin")
+    if name not in time_zones():
+        raise ValueError("must be a time zone, such as Europe/Berlin")
     return name
 
 
@@ -35,46 +43,61 @@ class Expiry(Part):
     """
 
     kind: Literal["inactivity", "lot"] = "inactivity"
-    months: Annotated[int, Field(ge=1, le=120)] | None = None
-    days: Annotated[int, Field(ge=30, le=3650)] | None = None
-    notice_days: Annotated[int, Field(ge=30, le=365)] = 30
+    """Whether all points expire after a time without activity, or each lot so long after it was earned."""
+    months: Annotated[Whole, Field(ge=1, le=120)] | None = None
+    """How long points keep, in calendar months."""
+    days: Annotated[Whole, Field(ge=30, le=3650)] | None = None
+    """How long points keep, in days."""
+    notice_days: Annotated[Whole, Field(ge=30, le=365)] = 30
+    """How many days a stricter policy is announced before it takes anybody's points."""
 
     @model_validator(mode="after")
     def lasts_one_time(self) -> Self:
         if (self.months is None) == (self.days is None):
-            raise ValueError("give either months or days")
+            raise ValueError("must have either months or days")
         return self
 
 
 class Referral(Part):
     """Give-get, in minor units: what the friend gets on a first order of at least the minimum, and the referrer."""
 
-    friend_amount: int = 1000
-    friend_minimum: int = 3000
-    referrer_amount: int = 1000
+    friend_amount: Money = 1000
+    """What is off the friend's first order."""
+    friend_minimum: Money = 3000
+    """The least that order must be worth."""
+    referrer_amount: Money = 1000
+    """What the referrer gets off."""
 
 
 class Program(Part):
     """One version of a shop's program."""
 
     name: Name
-    # The shop's clock: days of limits, campaigns, birthdays and calendar years follow it.
+    """What the program is called."""
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    """The shop's clock: days of limits, campaigns, birthdays and calendar years follow it."""
     orders: OrderRule = OrderRule()
+    """Points for orders."""
     bonuses: Annotated[tuple[Bonus, ...], Field(max_length=100)] = ()
-    # Where several bonuses match a line: only the one that brings most, or all of them added.
+    """More points for some orders; campaigns, too."""
     stacking: Literal["best", "stack"] = "best"
+    """Where several bonuses match a line: only the one that brings most, or all of them added."""
     joining: JoiningRule = JoiningRule()
+    """Points for becoming a member."""
     activities: Annotated[tuple[Activity, ...], Field(max_length=100)] = ()
+    """What earns points beside buying."""
     ladder: Ladder
+    """The tiers, and how members climb and fall."""
     rewards: Annotated[tuple[Reward, ...], Field(max_length=100)] = ()
+    """What points buy."""
     referral: Referral = Referral()
-    # Null means that points never expire.
+    """What bringing a friend brings."""
     expiry: Expiry | None = Expiry(days=365)
-    # What happens when points that were already spent are clawed back.
+    """When points expire; null means never."""
     clawback: Literal["negative", "clamp"] = "negative"
-    # Whether the points of a reward come back when the order it was used on is cancelled or refunded in full.
+    """When points that were spent already are taken back: the balance goes below zero, or stops at zero."""
     reward_refunds: Literal["keep", "return"] = "return"
+    """Whether the points of a reward come back when its order is cancelled or refunded in full."""
 
     @model_validator(mode="before")
     @classmethod
@@ -88,31 +111,38 @@ class Program(Part):
 
     @model_validator(mode="after")
     def keys_are_unique(self) -> Self:
-        _check_unique("earn rule", self.earn_keys)
-        _check_unique("reward", [reward.key for reward in self.rewards])
-        for key in self.earn_keys:
+        rules = [("orders", self.orders.key), ("joining", self.joining.key), *_placed("bonuses", self.bonuses)]
+        check_keys([*rules, *_placed("activities", self.activities)])
+        check_keys(_placed("rewards", self.rewards))
+        for *path, key in (*rules, *_placed("activities", self.activities)):
             if key in RESERVED:
-                raise ValueError(f"the key {key!r} has a meaning of its own: choose another")
+                raise Contradiction(f"must not be {key!r}, which has a meaning of its own", *path, "key")
         return self
 
     @model_validator(mode="after")
     def names_its_own_tiers(self) -> Self:
         known = {tier.key for tier in self.ladder.tiers}
-        for part in (self.orders, *self.bonuses, *self.activities, *self.rewards):
+        for path, part in self._parts():
             for key in part.tiers:
                 if key not in known:
-                    raise ValueError(f"{part.key} is for the tier {key!r}, which the ladder does not have")
+                    raise Contradiction(f"must be tiers of the ladder, which has no {key!r}", *path, "tiers")
         return self
 
     @model_validator(mode="after")
     def has_one_of_each_that_comes_round(self) -> Self:
-        alone = Counter(a.kind for a in self.activities if a.kind in ("birthday", "anniversary", "newsletter", "sms"))
-        for kind, count in alone.items():
-            if count > 1:
-                raise ValueError(f"there can be one {kind} rule only")
-        if sum(isinstance(activity, Review) for activity in self.activities) > 1:
-            raise ValueError("there can be one review rule only")
+        seen: set[str] = set()
+        for place, activity in enumerate(self.activities):
+            if activity.kind in seen & ALONE:
+                raise Contradiction(f"must not be {activity.kind!r} twice: one such rule is all", "activities", place)
+            seen.add(activity.kind)
         return self
+
+    def _parts(self) -> Iterator[tuple[tuple[str | int, ...], OrderRule | Bonus | Activity | Reward]]:
+        """Everything that may be for some tiers only, with the path to it."""
+        yield ("orders",), self.orders
+        for name in ("bonuses", "activities", "rewards"):
+            for place, part in enumerate(getattr(self, name)):
+                yield (name, place), part
 
     @property
     def earn_keys(self) -> list[str]:
@@ -136,10 +166,9 @@ class Program(Part):
         return next((activity for activity in self.activities if activity.key == key), None)
 
 
-def _check_unique(what: str, keys: Iterable[str]) -> None:
-    for key, count in Counter(keys).items():
-        if count > 1:
-            raise ValueError(f"every {what} needs a key of its own: {key!r} is used {count} times")
+def _placed(name: str, parts: Sequence[Bonus | Activity | Reward]) -> list[tuple[str | int, ...]]:
+    """The path to each part, and last its key."""
+    return [(name, place, part.key) for place, part in enumerate(parts)]
 
 
 def demo_program(name: str = "Rewards") -> Program:

@@ -5,10 +5,22 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loyalty.program.parts import Award, Key, Money, Multiplier, Name, Points, Rate, Rule, ShopifyId, Text
-
-Vendor = Annotated[str, Field(min_length=1, max_length=255)]
-Tag = Annotated[str, Field(min_length=1, max_length=255)]
+from loyalty.program.parts import (
+    Award,
+    Contradiction,
+    Key,
+    Label,
+    Link,
+    Money,
+    Multiplier,
+    Name,
+    Points,
+    Rate,
+    Rule,
+    ShopifyId,
+    Text,
+    Whole,
+)
 
 
 class OrderRule(Rule):
@@ -19,11 +31,17 @@ class OrderRule(Rule):
     """
 
     key: Key = "order-points"
+    """What postings call this rule. It must never change its meaning."""
     points_per_unit: Rate = Decimal(1)
+    """Points for one unit of the shop's currency, such as one dollar."""
     include_tax: bool = False
+    """Whether tax counts as spend."""
     include_shipping: bool = False
+    """Whether shipping counts as spend."""
     available: Literal["paid", "fulfilled"] = "paid"
-    waiting_days: Annotated[int, Field(ge=0, le=365)] = 0
+    """Whether points wait for the payment, or for the payment and the whole order being fulfilled."""
+    waiting_days: Annotated[Whole, Field(ge=0, le=365)] = 0
+    """Days after that in which points are still pending."""
 
 
 class Bonus(Rule):
@@ -35,27 +53,38 @@ class Bonus(Rule):
     """
 
     key: Key
+    """What postings call this rule. It must never change its meaning."""
     name: Name
+    """What shoppers read."""
     points: Points = 0
+    """Fixed points; give either these or a multiplier."""
     per: Literal["order", "item"] = "order"
+    """Whether fixed points come once an order or once for each matching item."""
     multiplier: Multiplier | None = None
+    """What the points of the matching lines are multiplied by: 2 doubles them."""
     products: tuple[ShopifyId, ...] = ()
+    """Shopify ids of products that match."""
     variants: tuple[ShopifyId, ...] = ()
+    """Shopify ids of variants that match."""
     collections: tuple[ShopifyId, ...] = ()
-    vendors: tuple[Vendor, ...] = ()
-    tags: tuple[Tag, ...] = ()
-    # Eligible spend of the whole order, in minor units.
+    """Shopify ids of collections whose products match."""
+    vendors: tuple[Label, ...] = ()
+    """Vendors whose products match."""
+    tags: tuple[Label, ...] = ()
+    """Product tags that match."""
     minimum_spend: Money = 0
-    # 1 is a member's first order.
-    order_number: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """The least eligible spend of the whole order, in minor units."""
+    order_number: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
+    """Only a member's n-th order; 1 is the first."""
     channel: Literal["any", "online", "pos"] = "any"
+    """Where the order must be placed: online, at a point of sale, or anywhere."""
 
     @model_validator(mode="after")
     def gives_one_thing(self) -> Self:
         if (self.points > 0) == (self.multiplier is not None):
-            raise ValueError("give either points or a multiplier")
+            raise ValueError("must have either points or a multiplier")
         if self.multiplier is not None and self.multiplier <= 1:
-            raise ValueError("a multiplier must be more than 1")
+            raise Contradiction("must be more than 1", "multiplier")
         return self
 
 
@@ -63,14 +92,16 @@ class JoiningRule(Rule):
     """Points for becoming a member. Everybody joins at the lowest tier, so `tiers` has no meaning here."""
 
     key: Key = "joining"
+    """What postings call this rule."""
     points: Points = 50
+    """Points for becoming a member; 0 for none."""
 
     @model_validator(mode="after")
     def is_for_everyone(self) -> Self:
         if self.tiers:
-            raise ValueError("new members have no tier yet, so joining can't be for some tiers only")
+            raise Contradiction("must be empty: new members have no tier yet", "tiers")
         if self.limit.limits:
-            raise ValueError("a member joins once, so joining needs no limit")
+            raise Contradiction("must be empty: a member joins only once", "limit")
         return self
 
 
@@ -78,15 +109,19 @@ class _Activity(Rule):
     """Something a member does, or that comes round, for a fixed number of points."""
 
     key: Key
+    """What postings call this rule. It must never change its meaning."""
     name: Name
+    """What shoppers read."""
     points: Award
+    """Points for doing it."""
 
 
 class Birthday(_Activity):
     """Once a year on the member's birthday, when the date was set at least so many days before."""
 
     kind: Literal["birthday"]
-    days_before: Annotated[int, Field(ge=0, le=365)] = 30
+    days_before: Annotated[Whole, Field(ge=0, le=365)] = 30
+    """How many days before the birthday its date must be known."""
 
 
 class Anniversary(_Activity):
@@ -99,8 +134,10 @@ class Question(_Activity):
     """A question about the member, answered once; with choices it takes one of them."""
 
     kind: Literal["question"]
-    question: Annotated[str, Field(min_length=1, max_length=200)]
+    question: Annotated[Label, Field(max_length=200)]
+    """What is asked."""
     choices: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
+    """The answers to choose from; empty means any words."""
 
 
 class OptIn(_Activity):
@@ -113,9 +150,12 @@ class Social(_Activity):
     """Following or sharing, once each: nobody can prove it, so it is worth little."""
 
     kind: Literal["social"]
-    network: Annotated[str, Field(min_length=1, max_length=40)]
+    network: Annotated[Label, Field(max_length=40)]
+    """Such as Instagram."""
     action: Literal["follow", "share"] = "follow"
-    url: Annotated[str, Field(pattern=r"^https://", max_length=500)]
+    """What to do there."""
+    url: Link
+    """Where the button leads."""
 
 
 class Review(_Activity):
@@ -123,20 +163,23 @@ class Review(_Activity):
 
     kind: Literal["review"]
     photo_points: Points = 0
+    """Points on top for a review with a photo."""
 
 
 class Community(_Activity):
     """Joining the shop's community, once."""
 
     kind: Literal["community"]
-    url: Annotated[str, Field(pattern=r"^https://", max_length=500)] | None = None
+    url: Link | None = None
+    """Where the button leads."""
 
 
 class Nps(_Activity):
     """An answer to "would you recommend us?", at most once in so many days. Every answer earns the same."""
 
     kind: Literal["nps"]
-    every_days: Annotated[int, Field(ge=1, le=3660)] = 90
+    every_days: Annotated[Whole, Field(ge=1, le=3660)] = 90
+    """How many days lie between two answers that earn."""
 
 
 class Custom(_Activity):
@@ -144,6 +187,7 @@ class Custom(_Activity):
 
     kind: Literal["custom"]
     description: Text = ""
+    """What shoppers read about it."""
 
 
 Activity = Annotated[

@@ -1,11 +1,14 @@
 """The ladder of tiers as a merchant writes it."""
 
 from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loyalty.program.parts import Boost, Key, Money, Multiplier, Name, Part, Points
+from loyalty.program.parts import Boost, Contradiction, Key, Money, Multiplier, Name, Part, Points, Whole, check_keys
+
+_NEEDS_YEARS = "it needs a period that ends, such as calendar_year"
 
 
 class Tier(Part):
@@ -16,20 +19,26 @@ class Tier(Part):
     """
 
     key: Key
+    """What the tier is called in Shopify's tags and over the API. It must never change its meaning."""
     name: Name
+    """What shoppers read."""
     threshold: Money
+    """What it takes to enter, in the ladder's metric."""
     keep: Money | None = None
+    """What it takes to keep the tier for another year; null means as much as to enter."""
     multiplier: Multiplier = Decimal(1)
+    """What the points of an order are multiplied by."""
     perks: tuple[Key, ...] = ()
-    # Points given once, on entering the tier for the first time.
+    """What else the tier brings."""
     entry_gift: Points = 0
-    # What the birthday rule's points are multiplied by.
+    """Points given once, on entering the tier for the first time."""
     birthday_boost: Boost = Decimal(1)
+    """What the birthday rule's points are multiplied by."""
 
     @model_validator(mode="after")
     def keeping_is_no_harder(self) -> Self:
         if self.keep is not None and self.keep > self.threshold:
-            raise ValueError("keeping a tier can't take more than entering it")
+            raise Contradiction("must not be more than the threshold", "keep")
         return self
 
     @property
@@ -48,33 +57,42 @@ class Ladder(Part):
     """
 
     metric: Literal["eligible_spend", "points", "orders"] = "eligible_spend"
+    """What thresholds are measured in: minor units of eligible spend, points earned, or orders."""
     period: Literal["rolling", "calendar_year", "membership_year", "lifetime"] = "rolling"
-    window_days: Annotated[int, Field(ge=1, le=3660)] = 365
-    grace_days: Annotated[int, Field(ge=0, le=180)] = 0
+    """In which time it counts."""
+    window_days: Annotated[Whole, Field(ge=1, le=3660)] = 365
+    """The length of the rolling period."""
+    grace_days: Annotated[Whole, Field(ge=0, le=180)] = 0
+    """Days after a year's end in which members can still make up for what is missing."""
     demotion: Literal["earned", "one_step"] = "earned"
+    """Whether members fall to the tier they have earned, or one tier at a time."""
     tiers: Annotated[tuple[Tier, ...], Field(min_length=1, max_length=10)]
+    """The tiers from the lowest up."""
 
     @model_validator(mode="after")
     def climbs(self) -> Self:
+        check_keys([("tiers", place, tier.key) for place, tier in enumerate(self.tiers)])
         if self.tiers[0].threshold != 0:
-            raise ValueError(f"the first tier, {self.tiers[0].name}, must start at 0 so that every member has a tier")
-        for below, above in zip(self.tiers, self.tiers[1:], strict=False):
+            raise Contradiction("must be 0, so that every member has a tier", "tiers", 0, "threshold")
+        for place, (below, above) in enumerate(pairwise(self.tiers), start=1):
             if above.threshold <= below.threshold:
-                raise ValueError(f"{above.name} must need more than {below.name}")
+                raise Contradiction(f"must be more than that of {below.name}", "tiers", place, "threshold")
             if above.to_keep < below.to_keep:
-                raise ValueError(f"{above.name} must not be easier to keep than {below.name}")
-        if len({tier.key for tier in self.tiers}) != len(self.tiers):
-            raise ValueError("every tier needs a key of its own")
+                raise Contradiction(f"must not be less than {below.name} takes to keep", "tiers", place, "keep")
         if self.tiers[0].entry_gift:
-            raise ValueError(f"every member starts as {self.tiers[0].name}: give points for joining instead of a gift")
+            reason = "must be 0: every member starts here, so give points for joining instead"
+            raise Contradiction(reason, "tiers", 0, "entry_gift")
         return self
 
     @model_validator(mode="after")
     def falls_at_the_end_of_years(self) -> Self:
         if self.period in ("calendar_year", "membership_year"):
             return self
-        if self.grace_days or self.demotion == "one_step":
-            raise ValueError("grace days and falling one step at a time need a period that ends, such as calendar_year")
-        if any(tier.to_keep != tier.threshold for tier in self.tiers):
-            raise ValueError("keeping a tier for less than entering it needs a period that ends, such as calendar_year")
+        if self.grace_days:
+            raise Contradiction(f"must be 0: {_NEEDS_YEARS}", "grace_days")
+        if self.demotion == "one_step":
+            raise Contradiction(f"must be 'earned': {_NEEDS_YEARS}", "demotion")
+        for place, tier in enumerate(self.tiers):
+            if tier.to_keep != tier.threshold:
+                raise Contradiction(f"must be the threshold or null: {_NEEDS_YEARS}", "tiers", place, "keep")
         return self

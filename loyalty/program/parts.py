@@ -1,6 +1,7 @@
 """What the parts of a program are made of: keys, names, points, exact decimals, moments and limits."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
@@ -9,14 +10,39 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 MOST_POINTS = 1_000_000
 
+
+class Contradiction(ValueError):
+    """A value that is fine by itself but not beside the others. `path` leads to it from the part that noticed."""
+
+    def __init__(self, reason: str, *path: str | int) -> None:
+        super().__init__(reason)
+        self.path = path
+
+
+def _seen(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return _kept(text)
+
+
+def _kept(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not hold a character that is no text")
+    return text
+
+
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-Name = Annotated[str, Field(min_length=1, max_length=80)]
-Text = Annotated[str, Field(max_length=500)]
-Points = Annotated[int, Field(ge=0, le=MOST_POINTS)]
-Award = Annotated[int, Field(ge=1, le=MOST_POINTS)]
-Days = Annotated[int, Field(ge=0, le=3660)]
+Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_seen)]
+Label = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_seen)]
+Text = Annotated[str, Field(max_length=500), AfterValidator(_kept)]
+Link = Annotated[str, Field(pattern=r"^https://[^\s\x00]+$", max_length=500)]
+# Strict, for elsewhere "5" and true are numbers, too.
+Whole = Annotated[int, Field(strict=True)]
+Points = Annotated[Whole, Field(ge=0, le=MOST_POINTS)]
+Award = Annotated[Whole, Field(ge=1, le=MOST_POINTS)]
 # Minor units of the shop's currency.
-Money = Annotated[int, Field(ge=0, le=10**13)]
+Money = Annotated[Whole, Field(ge=0, le=10**13)]
+# As text, too: scripts can't hold every id as a number.
 ShopifyId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
@@ -31,14 +57,20 @@ Multiplier = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=100, max
 Boost = Annotated[Decimal, BeforeValidator(_exact), Field(ge=1, le=100, max_digits=8, decimal_places=4)]
 
 
+def _written(value: Any) -> Any:
+    if isinstance(value, str | date):
+        return value
+    raise ValueError("must be a date as text, such as 2026-11-27T09:00")
+
+
 def _sane(moment: datetime) -> datetime:
     if not 1990 <= moment.year < 2200:
-        raise ValueError("the date must lie between 1990 and 2200")
+        raise ValueError("must lie between 1990 and 2200")
     return moment
 
 
 # Without an offset it is the shop's own clock ("2026-11-27T00:00"), with one it is that instant.
-Moment = Annotated[datetime, AfterValidator(_sane)]
+Moment = Annotated[datetime, BeforeValidator(_written), AfterValidator(_sane)]
 
 
 def instant(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
@@ -52,16 +84,21 @@ def instant(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Docstrings under fields become the descriptions of the published JSON Schema.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Limit(Part):
     """How much one rule may bring one member, in points and in times, on one day of the shop and ever. Null: no end."""
 
     points_per_day: Award | None = None
+    """The most points on one day of the shop's time zone."""
     points_ever: Award | None = None
-    times_per_day: Annotated[int, Field(ge=1, le=1000)] | None = None
-    times_ever: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """The most points in all."""
+    times_per_day: Annotated[Whole, Field(ge=1, le=1000)] | None = None
+    """How often it counts on one day of the shop's time zone."""
+    times_ever: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
+    """How often it counts in all."""
 
     @property
     def limits(self) -> bool:
@@ -71,11 +108,14 @@ class Limit(Part):
 class Rule(Part):
     """What every way of earning has: who may, from when to when, and how much at most."""
 
-    # Only for members of these tiers; empty means all.
     tiers: tuple[Key, ...] = ()
+    """Only for members of these tiers; empty means all."""
     starts_at: Moment | None = None
+    """From when on it counts. Without an offset it is the shop's own clock."""
     ends_at: Moment | None = None
+    """Until when it counts; the moment itself no longer does. Without an offset it is the shop's own clock."""
     limit: Limit = Limit()
+    """How much it may bring one member."""
 
     @model_validator(mode="after")
     def ends_after_it_starts(self) -> Self:
@@ -84,10 +124,19 @@ class Rule(Part):
 
 
 def check_span(starts_at: datetime | None, ends_at: datetime | None) -> None:
-    """Raises ValueError for an end that does not come after its start."""
+    """Raises Contradiction for an end that does not come after its start."""
     if starts_at is None or ends_at is None:
         return
     if (starts_at.tzinfo is None) != (ends_at.tzinfo is None):
-        raise ValueError("write the start and the end both with or both without an offset")
+        raise Contradiction("must have an offset if the start has one, and none if it has none", "ends_at")
     if ends_at <= starts_at:
-        raise ValueError("it ends before it starts")
+        raise Contradiction("must come after the start", "ends_at")
+
+
+def check_keys(placed: Iterable[Sequence[str | int]]) -> None:
+    """Raises Contradiction for a key that is used twice. Each entry is the path to a part and, last, its key."""
+    seen: dict[str | int, str | int] = {}
+    for *path, key in placed:
+        if key in seen:
+            raise Contradiction(f"must be a key of its own: {key!r} is used in {seen[key]} already", *path, "key")
+        seen[key] = path[0]

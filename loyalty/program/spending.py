@@ -4,16 +4,29 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loyalty.program.parts import Key, Moment, Money, Name, Part, Rate, ShopifyId, Text, check_span
+from loyalty.program.parts import (
+    Contradiction,
+    Key,
+    Moment,
+    Money,
+    Name,
+    Part,
+    Rate,
+    ShopifyId,
+    Text,
+    Whole,
+    check_span,
+)
 
 Percentage = Annotated[Rate, Field(gt=0, le=100)]
-Cost = Annotated[int, Field(ge=1, le=10_000_000)]
+Cost = Annotated[Whole, Field(ge=1, le=10_000_000)]
 Kind = Literal[
     "amount_off", "percentage", "free_shipping", "free_product", "store_credit", "gift_card", "variable", "custom"
 ]
 # Kinds that become a discount code in Shopify, used at a checkout.
 DISCOUNTS = frozenset({"amount_off", "percentage", "free_shipping", "free_product", "variable"})
 _NEEDS_AMOUNT = frozenset({"amount_off", "free_product", "store_credit", "gift_card", "variable"})
+_ONLY_FOR = {"percentage": "percentage", "maximum": "percentage", "step": "variable", "most_points": "variable"}
 
 
 class Reward(Part):
@@ -25,51 +38,68 @@ class Reward(Part):
     """
 
     key: Key
+    """What the reward is called over the API and in the ledger. It must never change its meaning."""
     name: Name
+    """What shoppers read."""
     cost: Cost
+    """What it costs, in points; for `variable` the fewest points."""
     kind: Kind
+    """What shoppers get for their points."""
     description: Text = ""
+    """What else shoppers read about it."""
     amount: Money = 0
+    """What it is worth, in minor units; for `variable`, what one step is worth."""
     percentage: Percentage | None = None
-    # The most a percentage may take off; null means no end.
+    """How much is off, in percent."""
     maximum: Annotated[Money, Field(ge=1)] | None = None
+    """The most a percentage may take off, in minor units; null means no end."""
     step: Cost | None = None
+    """In which steps `variable` takes points."""
     most_points: Cost | None = None
+    """The most points `variable` takes at once; null means no end."""
     products: tuple[ShopifyId, ...] = ()
+    """Shopify ids of the products it is for."""
     variants: tuple[ShopifyId, ...] = ()
+    """Shopify ids of the variants it is for."""
     minimum_order: Money = 0
-    # Days in which it must be used; null means it keeps.
-    valid_days: Annotated[int, Field(ge=1, le=3660)] | None = None
-    # Which other discounts a code may stand beside.
+    """The least an order must be worth for it, in minor units."""
+    valid_days: Annotated[Whole, Field(ge=1, le=3660)] | None = None
+    """Days in which it must be used; null means it keeps."""
     combines_with: frozenset[Literal["order", "product", "shipping"]] = frozenset()
+    """Which other kinds of discounts a code may stand beside."""
     tiers: tuple[Key, ...] = ()
-    stock: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
-    per_member: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Only for members of these tiers; empty means all."""
+    stock: Annotated[Whole, Field(ge=0, le=10_000_000)] | None = None
+    """How many there are in all; null means no end."""
+    per_member: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
+    """How many one member may have; null means no end."""
     channel: Literal["online", "pos", "both"] = "both"
+    """Where it can be used."""
     starts_at: Moment | None = None
+    """From when on it is offered. Without an offset it is the shop's own clock."""
     ends_at: Moment | None = None
+    """Until when it is offered. Without an offset it is the shop's own clock."""
 
     @model_validator(mode="after")
     def is_whole(self) -> Self:
         check_span(self.starts_at, self.ends_at)
         if self.kind in _NEEDS_AMOUNT and self.amount <= 0:
-            raise ValueError("say what it is worth: amount must be more than 0")
+            raise Contradiction("must be more than 0: say what the reward is worth", "amount")
         if self.kind == "percentage" and self.percentage is None:
-            raise ValueError("say how much is off: percentage is missing")
-        if self.kind != "percentage" and (self.percentage is not None or self.maximum is not None):
-            raise ValueError("only a percentage reward has a percentage and a maximum")
+            raise Contradiction("is missing: say how much is off", "percentage")
         if self.kind == "free_product" and not (self.products or self.variants):
-            raise ValueError("say which product: products or variants is empty")
+            raise Contradiction("must not be empty: say which product is free", "products")
         if self.kind == "variable":
             self._check_variable()
-        elif self.step is not None or self.most_points is not None:
-            raise ValueError("only a variable reward has a step and most_points")
+        for field, kind in _ONLY_FOR.items():
+            if self.kind != kind and getattr(self, field) is not None:
+                raise Contradiction(f"has a meaning for rewards of the kind {kind!r} only", field)
         return self
 
     def _check_variable(self) -> None:
         if self.step is None:
-            raise ValueError("say in which steps points are taken: step is missing")
+            raise Contradiction("is missing: say in which steps points are taken", "step")
         if self.cost % self.step:
-            raise ValueError("the fewest points (cost) must be a whole number of steps")
+            raise Contradiction(f"must be a whole number of steps of {self.step}", "cost")
         if self.most_points is not None and (self.most_points < self.cost or self.most_points % self.step):
-            raise ValueError("most_points must be at least cost, and a whole number of steps")
+            raise Contradiction(f"must be at least the cost, in whole steps of {self.step}", "most_points")

@@ -1,22 +1,30 @@
-"""The public API under `/api/v1`: members, postings, adjustments, orders and rewards of the shop whose key is sent."""
+"""The public API under `/api/v1`: what one shop's members, points, orders and program are, by the key that is sent."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 from flask import Blueprint, Flask, Response, json
 
-from web.api import document
-from web.api.endpoint import IdConverter
-from web.api.views import OPERATIONS
+from web.api import activities, document, expiry, program, rewards, tiers, views
+from web.api.endpoint import IdConverter, KeyConverter
 
 PREFIX = "/api/v1"
+OPERATIONS = (
+    *views.OPERATIONS,
+    *expiry.OPERATIONS,
+    *activities.OPERATIONS,
+    *program.OPERATIONS,
+    *rewards.OPERATIONS,
+    *tiers.OPERATIONS,
+)
 
 
 def register(app: Flask) -> None:
     """Give the app the API and its OpenAPI document."""
-    app.url_map.converters["id"] = IdConverter
+    app.url_map.converters |= {"id": IdConverter, "key": KeyConverter}
     blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
     for operation in OPERATIONS:
         blueprint.add_url_rule(operation.rule, operation.name, operation, methods=[operation.method])
+    program.publish_schema(blueprint)
     described = json.dumps(document.build(OPERATIONS, prefix=PREFIX, version=_version()))
     blueprint.add_url_rule("/openapi.json", "openapi", lambda: Response(described, mimetype="application/json"))
     app.register_blueprint(blueprint)

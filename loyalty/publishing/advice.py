@@ -1,0 +1,148 @@
+"""What a merchant should know before publishing a valid program: things that are allowed but seldom meant. Pure."""
+
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
+from fractions import Fraction
+from itertools import combinations, pairwise
+from statistics import median
+
+from core.money import minor_digits
+from loyalty.program import Bonus, Expiry, Program, Reward, instant
+from loyalty.publishing.changes import lasting
+from loyalty.publishing.faults import SEPARATOR, Fault
+from loyalty.publishing.values import Voice, counted
+
+# A fifth of what was spent comes back: more than any margin we know of bears.
+GENEROUS = Fraction(20, 100)
+# How far a reward may stand out from its neighbours.
+OUTLIER = 2
+_WORTH_MONEY = frozenset({"amount_off", "store_credit", "gift_card", "variable", "free_product"})
+_FILTERS = ("products", "variants", "collections", "vendors", "tags")
+
+
+def advice(program: Program, before: Program | None, starts: datetime, currency: str) -> tuple[Fault, ...]:
+    """Warnings about a program that would come into force at `starts` after `before`. None of them refuses it."""
+    voice = Voice(program, currency)
+    found = [*_earning(program), *_overlaps(program, voice), *_over(program, voice, starts)]
+    found += [*_generosity(program, currency), *_unreachable(program)]
+    return (*found, *stricter(before, program, starts, voice)) if before else tuple(found)
+
+
+def _earning(program: Program) -> Iterator[Fault]:
+    if program.rate == 0:
+        yield Fault("orders › points_per_unit", "is 0: orders earn nothing")
+    for below, above in pairwise(program.ladder.tiers):
+        if above.multiplier < below.multiplier:
+            reason = f"is less than that of {below.name}: members earn less when they climb"
+            yield Fault(SEPARATOR.join(("ladder", "tiers", above.key, "multiplier")), reason)
+    for tier in program.ladder.tiers:
+        if tier.multiplier == 0:
+            place = SEPARATOR.join(("ladder", "tiers", tier.key, "multiplier"))
+            yield Fault(place, f"is 0: orders of {tier.name} members earn nothing")
+
+
+def _overlaps(program: Program, voice: Voice) -> Iterator[Fault]:
+    """Campaigns of which only the better one counts."""
+    if program.stacking == "stack":
+        return
+    for one, other in combinations(program.bonuses, 2):
+        if (one.starts_at or other.starts_at) and _meet(one, other, program):
+            reason = f"overlaps with {other.name}: where both match, only the one that brings more counts"
+            yield Fault(SEPARATOR.join(("bonuses", one.key)), reason)
+
+
+def _meet(one: Bonus, other: Bonus, program: Program) -> bool:
+    """Whether one order could match both."""
+    starts = [instant(bonus.starts_at, program.zone) for bonus in (one, other)]
+    ends = [instant(bonus.ends_at, program.zone) for bonus in (one, other)]
+    latest = max((start for start in starts if start), default=None)
+    earliest = min((end for end in ends if end), default=None)
+    return (
+        (latest is None or earliest is None or latest < earliest)
+        and ("any" in (one.channel, other.channel) or one.channel == other.channel)
+        and (None in (one.order_number, other.order_number) or one.order_number == other.order_number)
+        and _share(one.tiers, other.tiers)
+        and _match_one_line(one, other)
+    )
+
+
+def _match_one_line(one: Bonus, other: Bonus) -> bool:
+    """Different kinds of filters may always meet in one product; filters of one kind only where they share a value."""
+    kinds = [{name for name in _FILTERS if getattr(bonus, name)} for bonus in (one, other)]
+    if len(kinds[0]) != 1 or kinds[0] != kinds[1]:
+        return True
+    (name,) = kinds[0]
+    return name in ("tags", "collections") or _share(getattr(one, name), getattr(other, name))
+
+
+def _share(one: Collection[object], other: Collection[object]) -> bool:
+    return not one or not other or not set(one).isdisjoint(other)
+
+
+def _over(program: Program, voice: Voice, starts: datetime) -> Iterator[Fault]:
+    """What has ended before it could begin."""
+    for name in ("bonuses", "activities", "rewards"):
+        for part in getattr(program, name):
+            ends_at = instant(part.ends_at, program.zone)
+            if ends_at and ends_at <= starts:
+                reason = f"was over on {voice.moment(part.ends_at)}, before this version begins"
+                yield Fault(SEPARATOR.join((name, part.key)), reason)
+
+
+def _generosity(program: Program, currency: str) -> Iterator[Fault]:
+    """Rewards that give back more of what was spent than shops can afford, or than their neighbours do."""
+    shares = {r.key: share for r in program.rewards if (share := share_given_back(r, program, currency))}
+    for key, share in shares.items():
+        others = [other for name, other in shares.items() if name != key]
+        place = SEPARATOR.join(("rewards", key))
+        if share > GENEROUS:
+            yield Fault(place, f"gives back {_percent(share)} of what was spent to earn it")
+        elif others and share > OUTLIER * median(others):
+            typical = _percent(Fraction(median(others)))
+            yield Fault(place, f"gives back {_percent(share)} of what was spent to earn it; the others about {typical}")
+
+
+def share_given_back(reward: Reward, program: Program, currency: str) -> Fraction | None:
+    """What part of the spend behind a reward's points it gives back, without multipliers; None if that is unknown."""
+    if reward.kind not in _WORTH_MONEY:
+        return None
+    points = reward.step if reward.kind == "variable" else reward.cost
+    worth = Fraction(reward.amount, 10 ** minor_digits(currency))
+    return worth * program.rate / (points or reward.cost)
+
+
+def _percent(share: Fraction) -> str:
+    return f"{float(share * 100):.1f}".rstrip("0").rstrip(".") + "%"
+
+
+def _unreachable(program: Program) -> Iterator[Fault]:
+    """What nobody can get: a reward without stock, a tier that needs more than one order every hour."""
+    for reward in program.rewards:
+        if reward.stock == 0:
+            yield Fault(SEPARATOR.join(("rewards", reward.key, "stock")), "is 0: nobody can have it")
+    if program.ladder.metric != "orders" or program.ladder.period == "lifetime":
+        return
+    days = program.ladder.window_days if program.ladder.period == "rolling" else 366
+    for tier in program.ladder.tiers:
+        if tier.threshold > days * 24:
+            place = SEPARATOR.join(("ladder", "tiers", tier.key, "threshold"))
+            yield Fault(place, f"needs {counted(tier.threshold, 'order')} in {counted(days, 'day')}: nobody gets there")
+
+
+def stricter(before: Program, after: Program, starts: datetime, voice: Voice) -> Iterator[Fault]:
+    """An expiry that takes points sooner than before, with the day from which it may."""
+    if after.expiry is None or after.expiry == before.expiry or not _sooner(before.expiry, after.expiry):
+        return
+    first = voice.moment(starts + timedelta(days=after.expiry.notice_days))
+    yield Fault("expiry", f"takes points sooner than before ({lasting(after.expiry)}), from {first} on")
+
+
+def _sooner(before: Expiry | None, after: Expiry) -> bool:
+    """Activity saves no lot, so going by lots is sooner, too, unless it gives much longer: we don't weigh that up."""
+    if before is None or (before.kind, after.kind) == ("inactivity", "lot"):
+        return True
+    return _days(after) < _days(before)
+
+
+def _days(expiry: Expiry) -> Fraction:
+    return Fraction(expiry.days) if expiry.days else Fraction(expiry.months or 0) * Fraction(365, 12)

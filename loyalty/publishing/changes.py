@@ -1,0 +1,183 @@
+"""What one program changes about another, as plain sentences in the order of the document. Pure.
+
+Parts are told apart by their stable keys, so a part that moves or is renamed is still the same part.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+from loyalty.program import Activity, Bonus, Expiry, Program, Reward, Tier
+from loyalty.program.parts import Part
+from loyalty.publishing.faults import SEPARATOR
+from loyalty.publishing.values import Voice, counted
+
+Keyed = Bonus | Activity | Tier | Reward
+
+
+class Change(NamedTuple):
+    """One difference: of what kind, in which field (parts by their keys), and what it means."""
+
+    kind: Literal["new", "gone", "changed"]
+    field: str
+    text: str
+
+
+def changes(before: Program, after: Program, currency: str) -> tuple[Change, ...]:
+    """Every difference between two programs of a shop with this currency."""
+    return tuple(_Comparison(before, after, currency).run())
+
+
+# The sentences of fields whose plain form would read badly; by the part's name in the document, and the field.
+_TOLD = {
+    ("program", "name"): "The program is now called {new} instead of {old}.",
+    ("program", "timezone"): "Days and dates now follow the clock of {new} instead of {old}.",
+    ("program", "stacking"): "Where several bonuses match, {new} now count{s} instead of {old}.",
+    ("orders", "points_per_unit"): "Orders now earn {new} per currency unit instead of {old}.",
+    ("ladder", "metric"): "Tiers now go by {new} instead of {old}.",
+    ("ladder", "period"): "What counts for tiers is now {new} instead of {old}.",
+    ("ladder", "window_days"): "For tiers the last {new} now count instead of the last {old}.",
+    ("ladder", "demotion"): "Members now fall to {new} instead of {old}.",
+    ("tiers", "threshold"): "{name} now starts at {new} instead of {old}.",
+    ("tiers", "multiplier"): "{name} now earns {new} times the points instead of {old} times.",
+    ("bonuses", "multiplier"): "{name} now multiplies points by {new} instead of {old}.",
+    ("rewards", "cost"): "{name} now costs {new} instead of {old}.",
+    ("rewards", "amount"): "{name} is now worth {new} instead of {old}.",
+    ("rewards", "percentage"): "{name} now takes off {new} instead of {old}.",
+    ("joining", "points"): "Joining now brings {new} instead of {old}.",
+    ("activities", "points"): "{name} now brings {new} instead of {old}.",
+    ("bonuses", "points"): "{name} now brings {new} instead of {old}.",
+}
+# Fields whose every value has a sentence of its own.
+_STATED = {
+    ("orders", "include_tax"): ("Tax no longer counts as spend.", "Tax now counts as spend."),
+    ("orders", "include_shipping"): ("Shipping no longer counts as spend.", "Shipping now counts as spend."),
+    ("orders", "available"): {
+        "paid": "Points now arrive when an order is paid, whether it is fulfilled or not.",
+        "fulfilled": "Points now arrive only when an order is paid and fulfilled.",
+    },
+    ("program", "clawback"): {
+        "negative": "Taking back points that were spent now makes a balance negative.",
+        "clamp": "Taking back points that were spent now stops at a balance of zero.",
+    },
+    ("program", "reward_refunds"): {
+        "return": "The points of a reward now come back when its order is cancelled or refunded in full.",
+        "keep": "The points of a reward no longer come back when its order is cancelled or refunded.",
+    },
+}
+_SUBJECTS = {"orders": "Points for orders", "joining": "Joining", "ladder": "Tiers", "referral": "Referrals"}
+_LABELS = {
+    "starts_at": "its start",
+    "ends_at": "its end",
+    "minimum_order": "the least an order must be worth",
+    "minimum_spend": "the least an order must be worth",
+    "keep": "what it takes to keep",
+    "tiers": "who may have it",
+    "stock": "how many there are",
+    "per_member": "how many each member may have",
+    "valid_days": "the time to use it",
+    "waiting_days": "the days to wait",
+    "points_per_day": "the most points a day",
+    "points_ever": "the most points in all",
+    "times_per_day": "the most times a day",
+    "times_ever": "the most times in all",
+    "url": "the link",
+}
+
+
+class _Comparison:
+    def __init__(self, before: Program, after: Program, currency: str) -> None:
+        self.before, self.after = before, after
+        self.old, self.new = Voice(before, currency), Voice(after, currency)
+
+    def run(self) -> Iterator[Change]:
+        apart = {"orders", "bonuses", "joining", "activities", "ladder", "rewards", "referral", "expiry"}
+        yield from self._fields(("program",), "", self.before, self.after, apart)
+        for name in ("orders", "joining"):
+            yield from self._part(name)
+        for name in ("bonuses", "activities"):
+            yield from self._keyed((name,), getattr(self.before, name), getattr(self.after, name))
+        yield from self._part("ladder", {"tiers"})
+        yield from self._keyed(("ladder", "tiers"), self.before.ladder.tiers, self.after.ladder.tiers)
+        yield from self._keyed(("rewards",), self.before.rewards, self.after.rewards)
+        yield from self._order_of_rewards()
+        yield from self._part("referral")
+        yield from self._expiry()
+
+    def _part(self, name: str, apart: Iterable[str] = ()) -> Iterator[Change]:
+        yield from self._fields((name,), _SUBJECTS[name], getattr(self.before, name), getattr(self.after, name), apart)
+
+    def _keyed(self, path: tuple[str, ...], before: Sequence[Keyed], after: Sequence[Keyed]) -> Iterator[Change]:
+        held, wanted = {part.key: part for part in before}, {part.key: part for part in after}
+        for key, part in wanted.items():
+            if key in held:
+                yield from self._fields((*path, key), part.name, held[key], part)
+            else:
+                text = ", ".join(filter(None, (f"New: {part.name}", summary(part, self.new))))
+                yield Change("new", SEPARATOR.join((*path, key)), f"{text}.")
+        for key in [key for key in held if key not in wanted]:
+            yield Change("gone", SEPARATOR.join((*path, key)), f"Gone: {held[key].name}.")
+
+    def _fields(
+        self, path: tuple[str, ...], subject: str, before: Part, after: Part, apart: Iterable[str] = ()
+    ) -> Iterator[Change]:
+        """The fields in which two versions of one part differ, without those told `apart`."""
+        for field in dict.fromkeys((*type(before).model_fields, *type(after).model_fields)):
+            old, new = getattr(before, field, None), getattr(after, field, None)
+            if field in apart or old == new:
+                continue
+            if isinstance(old, Part) and isinstance(new, Part):
+                yield from self._fields((*path, field), subject, old, new)
+            else:
+                place = SEPARATOR.join((*path, field)).removeprefix(f"program{SEPARATOR}")
+                yield Change("changed", place, self._told(path, subject, field, old, new))
+
+    def _told(self, path: tuple[str, ...], subject: str, field: str, old: Any, new: Any) -> str:
+        room = path[1] if path[0] == "ladder" and len(path) > 1 else path[0]
+        stated: Any = _STATED.get((room, field))
+        if stated:
+            return str(stated[new])
+        if field == "name" and room != "program":
+            return f"{old} is now called {new}."
+        known = {"name": subject, "old": self.old.says(field, old), "new": self.new.says(field, new)}
+        if (room, field) in _TOLD:
+            return _TOLD[room, field].format(**known, s="s" * (new == "best"))
+        label = _LABELS.get(field, field.replace("_", " "))
+        return f"{subject}: {label} is now {known['new']} instead of {known['old']}."
+
+    def _order_of_rewards(self) -> Iterator[Change]:
+        before, after = [r.key for r in self.before.rewards], [r.key for r in self.after.rewards]
+        if [key for key in before if key in after] != [key for key in after if key in before]:
+            yield Change("changed", "rewards", "Rewards are listed in another order.")
+
+    def _expiry(self) -> Iterator[Change]:
+        before, after = self.before.expiry, self.after.expiry
+        if before == after:
+            return
+        if after is None:
+            text = "Points no longer expire."
+        elif before is None:
+            text = f"Points now expire {lasting(after)}; before, they never did."
+        elif lasting(before) == lasting(after):
+            notice = f"{counted(after.notice_days, 'day')} ahead instead of {counted(before.notice_days, 'day')}"
+            text = f"A stricter expiry is now announced {notice}."
+        else:
+            text = f"Points now expire {lasting(after)} instead of {lasting(before)}."
+        yield Change("changed", "expiry", text)
+
+
+def lasting(expiry: Expiry) -> str:
+    """When points expire: "12 months after they were earned"."""
+    time = counted(expiry.months, "month") if expiry.months else counted(expiry.days or 0, "day")
+    return f"after {time} without activity" if expiry.kind == "inactivity" else f"{time} after they were earned"
+
+
+def summary(part: Keyed, voice: Voice) -> str:
+    """What a part brings or takes, in a few words."""
+    if isinstance(part, Tier):
+        return f"from {voice.measured(part.threshold)}"
+    if isinstance(part, Reward):
+        return ", ".join(filter(None, (voice.says("cost", part.cost), voice.span(part.starts_at, part.ends_at))))
+    gives = voice.says("points", part.points)
+    if isinstance(part, Bonus):
+        gives = f"{gives} an {part.per}" if part.points else f"{voice.says('multiplier', part.multiplier)} × points"
+    return ", ".join(filter(None, (gives, voice.span(part.starts_at, part.ends_at))))

@@ -1,0 +1,185 @@
+"""What a change of a program means, sentence by sentence; and what a merchant is warned of before it is published."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loyalty.program import Program, demo_program
+from loyalty.publishing.advice import advice
+from loyalty.publishing.changes import changes
+from loyalty.publishing.faults import read
+from tests.loyalty.test_program import DEMO, changed
+
+SPRING = datetime(2026, 4, 1, tzinfo=UTC)
+WEEKEND = {
+    "key": "weekend",
+    "name": "Double points weekend",
+    "multiplier": 2,
+    "starts_at": "2026-11-27T00:00",
+    "ends_at": "2026-12-01T00:00",
+}
+COFFEE = {"key": "coffee", "name": "Coffee week", "points": 50, "vendors": ["Roastery"]}
+MUG = {"key": "mug", "name": "A mug", "kind": "free_product", "cost": 800, "amount": 1200, "products": [7]}
+SURVEY = {"key": "taste", "kind": "question", "name": "Your taste", "points": 20, "question": "Espresso or filter?"}
+
+
+def with_bonus(**changes: Any) -> dict[str, Any]:
+    return changed("bonuses", [WEEKEND | changes])
+
+
+CHANGES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
+    (DEMO, DEMO, []),
+    (DEMO, changed("ladder.tiers.1.threshold", 600_00), ["Advocate now starts at $600.00 instead of $500.00."]),
+    (DEMO, changed("ladder.tiers.1.multiplier", "1.3"),
+     ["Advocate now earns 1.3 times the points instead of 1.25 times."]),
+    (DEMO, changed("ladder.tiers.1.name", "Friend"), ["Advocate is now called Friend."]),
+    (DEMO, changed("ladder.tiers.2.perks", []),
+     ["Ambassador: perks is now none instead of early-access and free-shipping."]),
+    (DEMO, changed("ladder.window_days", 180), ["For tiers the last 180 days now count instead of the last 365 days."]),
+    (DEMO, changed("ladder.tiers", DEMO["ladder"]["tiers"][:2]), ["Gone: Ambassador."]),
+    (changed("ladder.tiers", DEMO["ladder"]["tiers"][:2]), DEMO, ["New: Ambassador, from $1,500.00."]),
+    (DEMO, changed("orders.points_per_unit", "1.5"), ["Orders now earn 1.5 per currency unit instead of 1."]),
+    (DEMO, changed("orders.include_tax", True), ["Tax now counts as spend."]),
+    (changed("orders.include_tax", True), DEMO, ["Tax no longer counts as spend."]),
+    (DEMO, changed("orders.available", "fulfilled"), ["Points now arrive only when an order is paid and fulfilled."]),
+    (DEMO, changed("orders.waiting_days", 14),
+     ["Points for orders: the days to wait is now 14 days instead of 0 days."]),
+    (DEMO, changed("orders.limit.points_per_day", 500),
+     ["Points for orders: the most points a day is now 500 points instead of no end."]),
+    (DEMO, changed("orders.starts_at", "2026-05-01T09:30"),
+     ["Points for orders: its start is now 1 May 2026, 09:30 instead of no start."]),
+    (DEMO, changed("bonuses", [WEEKEND]), ["New: Double points weekend, 2 × points, 27–30 November 2026."]),
+    (changed("bonuses", [WEEKEND]), DEMO, ["Gone: Double points weekend."]),
+    (DEMO, changed("bonuses", [COFFEE]), ["New: Coffee week, 50 points an order."]),
+    (with_bonus(), with_bonus(multiplier=3), ["Double points weekend now multiplies points by 3 instead of 2."]),
+    (with_bonus(), with_bonus(ends_at="2026-12-02T00:00"),
+     ["Double points weekend: its end is now 2 December 2026 instead of 1 December 2026."]),
+    (with_bonus(), with_bonus(tiers=["ambassador"]),
+     ["Double points weekend: who may have it is now Ambassador instead of all."]),
+    (DEMO, changed("stacking", "stack"),
+     ["Where several bonuses match, all of them now count instead of the best one only."]),
+    (DEMO, changed("joining.points", 100), ["Joining now brings 100 points instead of 50 points."]),
+    (DEMO, changed("activities", [SURVEY]), ["New: Your taste, 20 points."]),
+    (changed("activities", [SURVEY]), changed("activities", [SURVEY | {"points": 1}]),
+     ["Your taste now brings 1 point instead of 20 points."]),
+    (DEMO, changed("rewards.1.cost", 900), ["$10 off now costs 900 points instead of 1,000 points."]),
+    (DEMO, changed("rewards.1.amount", 12_00), ["$10 off is now worth $12.00 instead of $10.00."]),
+    (DEMO, changed("rewards.1.valid_days", 90), ["$10 off: the time to use it is now 90 days instead of no end."]),
+    (DEMO, changed("rewards", [*DEMO["rewards"], MUG]), ["New: A mug, 800 points."]),
+    (DEMO, changed("rewards", DEMO["rewards"][::-1]), ["Rewards are listed in another order."]),
+    (DEMO, changed("referral.friend_minimum", 50_00), ["Referrals: friend minimum is now $50.00 instead of $30.00."]),
+    (DEMO, changed("expiry", None), ["Points no longer expire."]),
+    (changed("expiry", None), DEMO, ["Points now expire after 365 days without activity; before, they never did."]),
+    (DEMO, changed("expiry", {"kind": "lot", "months": 12}),
+     ["Points now expire 12 months after they were earned instead of after 365 days without activity."]),
+    (DEMO, changed("clawback", "clamp"), ["Taking back points that were spent now stops at a balance of zero."]),
+    (DEMO, changed("timezone", "Europe/Berlin"),
+     ["Days and dates now follow the clock of Europe/Berlin instead of UTC."]),
+    (DEMO, changed("name", "Beans"), ["The program is now called Beans instead of Rewards."]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), CHANGES)
+def test_a_change_in_words(before: Any, after: Any, expected: list[str]) -> None:
+    assert [change.text for change in changes(read(before), read(after), "USD")] == expected
+
+
+def test_money_is_spoken_in_the_shops_currency_and_thresholds_in_the_ladders_metric() -> None:
+    raised = read(changed("ladder.tiers.1.threshold", 60_000))
+    assert [c.text for c in changes(demo_program(), raised, "JPY")] == [
+        "Advocate now starts at ¥60,000 instead of ¥50,000."
+    ]
+    by_orders = {**DEMO["ladder"], "metric": "orders"}
+    told = changes(read(DEMO), read(changed("ladder", by_orders)), "USD")
+    assert [c.text for c in told] == ["Tiers now go by orders instead of money spent."]
+    more = {**by_orders, "tiers": [*DEMO["ladder"]["tiers"][:1], {**DEMO["ladder"]["tiers"][1], "threshold": 12}]}
+    assert changes(read(changed("ladder", by_orders)), read(changed("ladder", more)), "USD")[0].text == (
+        "Advocate now starts at 12 orders instead of 50,000 orders."
+    )
+
+
+def test_a_change_names_its_field_by_stable_keys() -> None:
+    before, after = read(changed("bonuses", [WEEKEND])), read(changed("rewards.1.cost", 900) | {"bonuses": [COFFEE]})
+    assert [(c.kind, c.field) for c in changes(before, after, "USD")] == [
+        ("new", "bonuses › coffee"),
+        ("gone", "bonuses › weekend"),
+        ("changed", "rewards › 10-off › cost"),
+    ]
+
+
+LEAVES = [
+    ("orders.points_per_unit", st.sampled_from(["0", "1", "1.25", "3"])),
+    ("orders.waiting_days", st.integers(0, 365)),
+    ("ladder.tiers.1.threshold", st.integers(1, 149_999)),
+    ("rewards.0.cost", st.integers(1, 10_000)),
+    ("rewards.0.stock", st.none() | st.integers(0, 100)),
+    ("joining.points", st.integers(0, 1000)),
+    ("bonuses", st.sampled_from([[], [WEEKEND], [COFFEE], [WEEKEND, COFFEE]])),
+    ("clawback", st.sampled_from(["negative", "clamp"])),
+    ("expiry", st.sampled_from([None, {"days": 90}, {"kind": "lot", "months": 6}])),
+]
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    document = json.loads(json.dumps(DEMO))
+    for path, values in draw(st.lists(st.sampled_from(LEAVES), max_size=4)):
+        *way, last = (int(step) if step.isdigit() else step for step in path.split("."))
+        part = document
+        for step in way:
+            part = part[step]
+        part[last] = draw(values)
+    return read(document)
+
+
+@given(before=programs(), after=programs())
+def test_there_is_a_sentence_exactly_where_something_differs(before: Program, after: Program) -> None:
+    told = changes(before, after, "EUR")
+    assert bool(told) == (before != after)
+    assert all(change.text.endswith(".") and "None" not in change.text for change in told)
+    assert len({change.field for change in told}) == len(told)
+
+
+# Warnings.
+
+TENTH = {"key": "tenth", "name": "Tenth order", "points": 100, "order_number": 10}
+WARNINGS: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
+    (DEMO, []),
+    (changed("orders.points_per_unit", 0), [("orders › points_per_unit", "is 0: orders earn nothing")]),
+    (changed("ladder.tiers.2.multiplier", "1.1"),
+     [("ladder › tiers › ambassador › multiplier",
+       "is less than that of Advocate: members earn less when they climb")]),
+    (changed("bonuses", [WEEKEND, COFFEE]),
+     [("bonuses › weekend", "overlaps with Coffee week: where both match, only the one that brings more counts")]),
+    (changed("bonuses", [WEEKEND, COFFEE]) | {"stacking": "stack"}, []),
+    # They never meet: apart in time, in place, in products, in tiers, in the number of the order.
+    (changed("bonuses", [WEEKEND, COFFEE | {"starts_at": "2026-12-01T00:00"}]), []),
+    (changed("bonuses", [WEEKEND | {"channel": "pos"}, COFFEE | {"channel": "online"}]), []),
+    (changed("bonuses", [WEEKEND | {"vendors": ["Mill"]}, COFFEE]), []),
+    (changed("bonuses", [WEEKEND | {"tiers": ["insider"]}, COFFEE | {"tiers": ["advocate"]}]), []),
+    (changed("bonuses", [WEEKEND | {"order_number": 1}, TENTH]), []),
+    (changed("bonuses", [WEEKEND | {"starts_at": "2025-11-27T00:00", "ends_at": "2025-12-01T00:00"}]),
+     [("bonuses › weekend", "was over on 1 December 2025, before this version begins")]),
+    (changed("rewards.1.cost", 10), [("rewards › 10-off", "gives back 100% of what was spent to earn it")]),
+    (changed("rewards.1.amount", 25_00),
+     [("rewards › 10-off", "gives back 2.5% of what was spent to earn it; the others about 1%")]),
+    (changed("rewards.0.stock", 0), [("rewards › 5-off › stock", "is 0: nobody can have it")]),
+    (changed("ladder.metric", "orders"),
+     [("ladder › tiers › advocate › threshold", "needs 50,000 orders in 365 days: nobody gets there"),
+      ("ladder › tiers › ambassador › threshold", "needs 150,000 orders in 365 days: nobody gets there")]),
+    (changed("expiry.days", 180),
+     [("expiry", "takes points sooner than before (after 180 days without activity), from 1 May 2026 on")]),
+    (changed("expiry", {"kind": "lot", "months": 24}),
+     [("expiry", "takes points sooner than before (24 months after they were earned), from 1 May 2026 on")]),
+    (changed("expiry.days", 500), []),
+    (changed("expiry", None), []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "expected"), WARNINGS)
+def test_a_warning_is_no_refusal(document: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    assert [tuple(fault) for fault in advice(read(document), demo_program(), SPRING, "USD")] == expected
