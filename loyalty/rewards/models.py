@@ -17,7 +17,8 @@ class MemberReward(Base):
     """A reward a member has redeemed. `terms` is the reward of the program as it was then.
 
     `points` is what it cost, `amount` what it is worth in minor units (null where that depends on the order),
-    `reference` what Shopify calls it. `key` makes one request one reward. Indexes: a member's rewards newest first;
+    `reference` what Shopify calls it. `key` makes one request one reward, `posted_count` numbers the postings that its
+    orders cause. Indexes: a member's rewards newest first;
     a code seen on an order (unique in the shop); those whose days end; those under way, for the repair.
     """
 
@@ -57,6 +58,7 @@ class MemberReward(Base):
     order_id: Mapped[int | None] = mapped_column(sa.BigInteger)
     used_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
     ended_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    posted_count: Mapped[int] = mapped_column(sa.Integer, server_default="0")
 
 
 class RewardStock(Base):

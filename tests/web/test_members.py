@@ -10,8 +10,8 @@ from core.db import database
 from loyalty.models import Member
 from loyalty.rules import Line
 from tests.web.stores import DAY, FIRST_ORDER, NOW, Store, order_state, refund
-from webhooks.arrivals import Arrival
 from tiers.rules import INSTANT
+from webhooks.arrivals import Arrival
 
 
 def test_a_member_is_found_by_customer_and_by_email(store: Store) -> None:

@@ -1,0 +1,117 @@
+"""Rewards read for pages, the API and the repair. Every query names its shop, but for the repair's."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.effects import Effect
+from core.errors import NotFound
+from loyalty.models import Member
+from loyalty.program import Reward
+from loyalty.programs import Version
+from loyalty.queries import tier_names
+from loyalty.rewards import rules
+from loyalty.rewards.models import MemberReward, RewardStock
+from loyalty.rewards.operations import EFFECT
+from loyalty.rewards.rules import Refusal, Standing
+from shops.models import Shop
+
+# After so long without an effect at work, a reward under way is stuck.
+STUCK_AFTER = timedelta(hours=1)
+STUCK_BATCH = 200
+
+
+class Offer(NamedTuple):
+    """A reward of the program. `left` is its stock, None for no end; `refused` is why this member can't have it now."""
+
+    reward: Reward
+    left: int | None
+    refused: Refusal | None = None
+
+
+def rewards_of(
+    session: Session, shop_id: int, member_id: int, *, before: int | None = None, limit: int
+) -> Sequence[MemberReward]:
+    """A member's rewards, newest first, from those with ids below `before`."""
+    statement = sa.select(MemberReward).where(MemberReward.shop_id == shop_id, MemberReward.member_id == member_id)
+    if before is not None:
+        statement = statement.where(MemberReward.id < before)
+    return session.scalars(statement.order_by(MemberReward.id.desc()).limit(limit)).all()
+
+
+def reward_of(session: Session, shop_id: int, member_id: int, reward_id: int) -> MemberReward:
+    """One reward of a member. Raises NotFound."""
+    row = session.get(MemberReward, (shop_id, reward_id))
+    if row is None or row.member_id != member_id:
+        raise NotFound("this member has no such reward", code="no_reward")
+    return row
+
+
+def offers(session: Session, shop_id: int, version: Version) -> list[Offer]:
+    """What a program offers, with the stock left, in its own order."""
+    taken = _taken(session, shop_id)
+    return [Offer(reward, _left(reward, taken)) for reward in version.program.rewards]
+
+
+def offers_for(session: Session, member: Member, version: Version, channel: str | None = None) -> list[Offer]:
+    """The same, and which of them this member can have now. A variable reward counts as its fewest points."""
+    taken, had, now = _taken(session, member.shop_id), _had(session, member), clock.now()
+    names = tier_names(version.program)
+
+    def judged(reward: Reward) -> Refusal | None:
+        standing = Standing(
+            member.available, member.tier_key, had.get(reward.key, 0), taken.get(reward.key, 0), now,
+            version.program.zone, names, channel,
+        )  # fmt: skip
+        return rules.refusal(reward, standing, reward.cost)
+
+    return [Offer(reward, _left(reward, taken), judged(reward)) for reward in version.program.rewards]
+
+
+def _left(reward: Reward, taken: dict[str, int]) -> int | None:
+    return None if reward.stock is None else max(0, reward.stock - taken.get(reward.key, 0))
+
+
+def _taken(session: Session, shop_id: int) -> dict[str, int]:
+    rows = session.execute(sa.select(RewardStock.reward_key, RewardStock.taken).where(RewardStock.shop_id == shop_id))
+    return {row.reward_key: row.taken for row in rows}
+
+
+def _had(session: Session, member: Member) -> dict[str, int]:
+    rows = session.execute(
+        sa.select(MemberReward.reward_key, sa.func.count().label("times"))
+        .where(
+            MemberReward.shop_id == member.shop_id,
+            MemberReward.member_id == member.id,
+            MemberReward.status.in_(rules.PAID),
+        )
+        .group_by(MemberReward.reward_key)
+    )
+    return {row.reward_key: row.times for row in rows}
+
+
+def stuck(session: Session, now: datetime) -> list[tuple[int, int]]:
+    """The opened shops' rewards (shop, id) that wait for Shopify while no effect works on them, oldest first."""
+    at_work = sa.select(Effect.target).where(
+        Effect.shop_id == MemberReward.shop_id,
+        Effect.kind == EFFECT,
+        Effect.target == sa.cast(MemberReward.id, sa.Text),
+        Effect.state == "waiting",
+    )
+    rows = session.execute(
+        sa.select(MemberReward.shop_id, MemberReward.id)
+        .join(Shop, Shop.id == MemberReward.shop_id)
+        .where(
+            MemberReward.status.in_(("issuing", "returning")),
+            MemberReward.requested_at < now - STUCK_AFTER,
+            Shop.uninstalled_at.is_(None),
+            ~at_work.exists(),
+        )
+        .order_by(MemberReward.requested_at)
+        .limit(STUCK_BATCH)
+    )
+    return [(row.shop_id, row.id) for row in rows]

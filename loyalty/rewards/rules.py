@@ -1,0 +1,185 @@
+"""The thinking behind rewards: who may have one now, what it costs and is worth, its code, and how its life goes on.
+
+    issuing ──▶ issued ──▶ used ◀──▶ returned              an order used it, the order was undone
+       │          ├──▶ returning ──▶ returned              given back
+       │          │            └──▶ issued | used          it could not be taken back
+       │          └──▶ expired
+       └──▶ failed
+
+An order tells what truly happened, so its word also turns around what seemed over (given back, failed, expired).
+
+Pure functions over frozen values: no database, no HTTP, no clock. Points are integers, money is minor units.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from loyalty.program import Reward, instant
+
+# Crockford's base 32: no I, L, O or U, so that nobody reads a code wrong. https://www.crockford.com/base32.html
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# The statuses in which the points are with us. In all others the member has them back.
+PAID = frozenset({"issuing", "issued", "used", "returning", "expired"})
+_NEXT = {
+    "issuing": frozenset({"issued", "failed", "used", "returned"}),
+    "issued": frozenset({"used", "returning", "returned", "expired"}),
+    "returning": frozenset({"returned", "issued", "used"}),
+    "used": frozenset({"returned"}),
+    "returned": frozenset({"used"}),
+    "expired": frozenset({"used", "returned"}),
+    "failed": frozenset({"used", "returned"}),
+}
+
+
+def may_become(status: str, following: str) -> bool:
+    """Whether a reward may go from one status to another."""
+    return following in _NEXT[status]
+
+
+class Standing(Struct, frozen=True):
+    """All that decides whether a member may have a reward: `had` and `taken` count those that were not given back."""
+
+    available: int
+    tier_key: str
+    had: int
+    taken: int
+    now: datetime
+    zone: ZoneInfo
+    tier_names: Mapping[str, str]
+    channel: str | None = None
+
+
+class Refusal(NamedTuple):
+    """Why not: a stable code, a sentence for the member, and what a program may want to know."""
+
+    code: str
+    text: str
+    extra: Mapping[str, Any] = MappingProxyType({})
+
+
+def refusal(reward: Reward, standing: Standing, points: int) -> Refusal | None:
+    """Why this member can't have this reward for so many points now, or None. Points come last: they can be earned."""
+    return (
+        _out_of_time(reward, standing)
+        or _not_for(reward, standing)
+        or _had_enough(reward, standing)
+        or _points_short(reward, standing, points)
+    )
+
+
+def _out_of_time(reward: Reward, standing: Standing) -> Refusal | None:
+    starts_at, ends_at = instant(reward.starts_at, standing.zone), instant(reward.ends_at, standing.zone)
+    if starts_at is not None and standing.now < starts_at:
+        return Refusal("reward_not_yet", f"{reward.name} starts on {day_text(starts_at, standing.zone)}.")
+    if ends_at is not None and standing.now >= ends_at:
+        return Refusal("reward_over", f"{reward.name} ended on {day_text(ends_at, standing.zone)}.")
+    return None
+
+
+def _not_for(reward: Reward, standing: Standing) -> Refusal | None:
+    if reward.tiers and standing.tier_key not in reward.tiers:
+        names = [standing.tier_names.get(key, key) for key in reward.tiers]
+        whom = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        return Refusal("wrong_tier", f"{reward.name} is for {whom} members.", {"tiers": list(reward.tiers)})
+    if standing.channel is not None and reward.channel not in ("both", standing.channel):
+        where = "in our stores" if reward.channel == "pos" else "online"
+        return Refusal("wrong_channel", f"{reward.name} can be used {where} only.")
+    return None
+
+
+def _had_enough(reward: Reward, standing: Standing) -> Refusal | None:
+    if reward.per_member is not None and standing.had >= reward.per_member:
+        times = "once" if reward.per_member == 1 else f"{reward.per_member} times"
+        text = f"You can have {reward.name} {times}, and you've had it."
+        return Refusal("reward_limit", text, {"limit": reward.per_member})
+    if reward.stock is not None and standing.taken >= reward.stock:
+        return Refusal("out_of_stock", f"{reward.name} is all gone.")
+    return None
+
+
+def _points_short(reward: Reward, standing: Standing, points: int) -> Refusal | None:
+    missing = points - standing.available
+    if missing <= 0:
+        return None
+    text = f"{reward.name} takes {points:,} points. You have {standing.available:,}, so you need {missing:,} more."
+    return Refusal("points_short", text, {"missing": missing, "cost": points, "available": standing.available})
+
+
+def bad_points(reward: Reward, points: int | None) -> str | None:
+    """What is wrong with the points named for a reward, as a sentence, or None. Only a variable one has a choice."""
+    if reward.kind != "variable":
+        fits = points is None or points == reward.cost
+        return None if fits else f"{reward.name} takes {reward.cost:,} points, no more and no fewer"
+    assert reward.step is not None
+    least, most = reward.cost, reward.most_points
+    fits = points is not None and points >= least and (most is None or points <= most) and points % reward.step == 0
+    if fits:
+        return None
+    upward = f"from {least:,} to {most:,}" if most is not None else f"{least:,} or more"
+    return f"say how many points to spend on {reward.name}: {upward}, in steps of {reward.step:,}"
+
+
+def worth(reward: Reward, points: int) -> int | None:
+    """What the reward is worth in minor units for so many points; None where that depends on the order."""
+    if reward.kind == "variable":
+        assert reward.step is not None
+        return points // reward.step * reward.amount
+    return reward.amount if reward.kind in ("amount_off", "free_product", "store_credit", "gift_card") else None
+
+
+def last_day(reward: Reward, at: datetime, zone: ZoneInfo) -> date | None:
+    """The last day of the shop's calendar on which a reward redeemed `at` may be used; None means it keeps."""
+    if reward.valid_days is None:
+        return None
+    return at.astimezone(zone).date() + timedelta(days=reward.valid_days)
+
+
+def expires_at(reward: Reward, at: datetime, zone: ZoneInfo) -> datetime | None:
+    """When a reward redeemed `at` ends: with its last day, by the shop's clock."""
+    last = last_day(reward, at, zone)
+    return None if last is None else instant(datetime.combine(last + timedelta(days=1), time()), zone)
+
+
+def code_of(kind: str, digest: str) -> str:
+    """The code of a reward from a keyed hash (hex): RAP-7KQ4-M2XD, and 16 symbols for a gift card, which is money.
+
+    Shopify takes 8 to 20 letters and digits for a gift card.
+    Source: https://shopify.dev/docs/api/admin-graphql/latest/input-objects/GiftCardCreateInput
+    """
+    number = int(digest, 16)
+    symbols = "".join(ALPHABET[number >> 5 * place & 31] for place in range(16))
+    return symbols if kind == "gift_card" else f"RAP-{symbols[:4]}-{symbols[4:8]}"
+
+
+class Use(Struct, frozen=True):
+    """How an order left a reward: its status, and the order that counts."""
+
+    status: str
+    order_id: int | None
+
+
+def after_order(use: Use, order_id: int, *, undone: bool, points_return: bool) -> Use:
+    """What becomes of a reward whose code is on an order that stands, or is undone (cancelled, void, refunded whole).
+
+    The same whichever comes first, and however often: an order heard of only when it was undone had used the code
+    before. A code can be used once, so of two orders the later one is right.
+    """
+    other = use.order_id is not None and use.order_id != order_id
+    if undone:
+        if other:
+            return use
+        return Use("returned" if points_return else "used", order_id)
+    if other and use.status == "used":
+        return Use("used", max(order_id, use.order_id or 0))
+    return Use("used", order_id)
+
+
+def day_text(moment: datetime, zone: ZoneInfo) -> str:
+    """A day as people write it: 27 November 2026."""
+    local = moment.astimezone(zone)
+    return f"{local.day} {local:%B %Y}"
