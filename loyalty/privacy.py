@@ -21,6 +21,7 @@ from core.db import insert_rows, update_rows
 from core.errors import NotFound
 from core.events import Happened, record
 from loyalty import codec
+from loyalty.activities import operations as activities
 from loyalty.models import DataExport, Erasure, Member, Order
 from loyalty.operations import customer_subject, email_subject
 from loyalty.orders import read_orders
@@ -120,6 +121,8 @@ def erase_person(session: Session, shop_id: int, person: Person, *, actor: str =
         sa.delete(DataExport).where(DataExport.shop_id == shop_id, _among(DataExport.subject, person.subjects))
     )
     _blank_answers(session, shop_id, person)
+    activities.forget(session, shop_id, sorted(person.members))
+    _blank_reasons(session, shop_id, person)
     for member_id in sorted(person.members):
         session.execute(sa.select(sa.func.erase_person_words(shop_id, member_id)))
     if _remember(session, shop_id, person.subjects):
@@ -177,6 +180,25 @@ _EMPTY_ANSWERS = sa.text("""
 def _blank_answers(session: Session, shop_id: int, person: Person) -> None:
     session.execute(_BLANK_ANSWERS, {"shop_id": shop_id, "members": sorted(person.members)})
     session.execute(_EMPTY_ANSWERS, {"shop_id": shop_id, "emails": sorted(person.emails)})
+
+
+# A gift to one person may be given in words about them, and so may a tier. Tiers are a room above this one.
+_GIFTS = sa.text("""
+    UPDATE gifts SET reason = '' WHERE shop_id = :shop_id AND jsonb_array_length(recipients->'members') = 1
+    AND (recipients->'members'->>0)::bigint = ANY(:members) RETURNING id""")
+_TIERS = sa.text(
+    "UPDATE tier_overrides SET reason = '' WHERE shop_id = :shop_id AND member_id = ANY(:members) AND reason <> ''"
+)
+_GIFT_ANSWERS = sa.text("""
+    UPDATE idempotency_keys AS k SET answer = k.answer - 'reason'
+    WHERE k.shop_id = :shop_id AND k.answer ? 'recipients' AND k.answer->>'id' = ANY(:gifts)""")
+
+
+def _blank_reasons(session: Session, shop_id: int, person: Person) -> None:
+    members = sorted(person.members)
+    session.execute(_TIERS, {"shop_id": shop_id, "members": members})
+    gifts = session.scalars(_GIFTS, {"shop_id": shop_id, "members": members}).all()
+    session.execute(_GIFT_ANSWERS, {"shop_id": shop_id, "gifts": [str(gift) for gift in gifts]})
 
 
 def _remember(session: Session, shop_id: int, subjects: list[str]) -> bool:
