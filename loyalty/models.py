@@ -181,7 +181,8 @@ class Posting(Base):
     """A positive number of points of one member moved from one bucket (`source`) to another (`target`).
 
     Append-only: the app's role may only INSERT, and a trigger refuses UPDATE and DELETE to everyone. The unique key
-    makes a business fact count once. Index: a member's postings newest first; an order's postings.
+    makes a business fact count once. Indexes: a member's postings newest first; an order's postings; what a member
+    earned outside orders, newest first (lots); what expired or was taken back.
     """
 
     __tablename__ = "postings"
@@ -189,6 +190,23 @@ class Posting(Base):
         sa.UniqueConstraint("shop_id", "key"),
         sa.Index("ix_postings_member", "shop_id", "member_id", "id"),
         sa.Index("ix_postings_order", "shop_id", "order_id", postgresql_where=sa.text("order_id IS NOT NULL")),
+        sa.Index(
+            "ix_postings_credits",
+            "shop_id",
+            "member_id",
+            "occurred_at",
+            postgresql_include=["points"],
+            postgresql_where=sa.text("order_id IS NULL AND target = 'available' AND source IN ('issued', 'adjusted')"),
+        ),
+        sa.Index(
+            "ix_postings_expiries",
+            "shop_id",
+            "member_id",
+            "id",
+            postgresql_where=sa.text(
+                "kind = 'expiry' OR (order_id IS NOT NULL AND kind IN ('reversal', 'adjustment'))"
+            ),
+        ),
         sa.CheckConstraint("points > 0", name="positive"),
         sa.CheckConstraint(_one_of("kind", KINDS), name="kind"),
         sa.CheckConstraint(_legal_moves(), name="legal_move"),

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from migrations.tenancy import protect
+from migrations.tenancy import APP_ROLE, protect
 
 revision = "0002"
 down_revision = "0001"
@@ -37,6 +37,8 @@ def upgrade() -> None:
     create_tables()
     for table in TENANT_TABLES:
         protect(table)
+    # A published version is never changed; one that is not in force yet may be withdrawn.
+    op.execute(f"REVOKE UPDATE ON program_versions FROM {APP_ROLE}")
     change_tables()
     fill_in()
 
@@ -78,6 +80,7 @@ def fill_in() -> None:
 
 
 def downgrade() -> None:
+    op.execute(f"GRANT UPDATE ON program_versions TO {APP_ROLE}")
     op.drop_index("ix_spend_facts_window", table_name="spend_facts")
     op.drop_column("spend_facts", "points")
     op.drop_column("spend_facts", "orders")
@@ -194,6 +197,7 @@ def create_tables() -> None:
         sa.Column("order_id", sa.BigInteger(), nullable=True),
         sa.Column("used_at", TIMESTAMP, nullable=True),
         sa.Column("ended_at", TIMESTAMP, nullable=True),
+        sa.Column("posted_count", sa.Integer(), server_default="0", nullable=False),
         sa.CheckConstraint(
             "status IN ('issuing', 'issued', 'used', 'returning', 'returned', 'failed', 'expired')",
             name=op.f("ck_member_rewards_status"),
