@@ -17,11 +17,15 @@ from core.config import Settings, settings
 from core.db import database
 from core.jobs import Hinted, Periodic
 from loyalty.commands import ledger, privacy
-from shops.commands import api_key, shop
-from tiers import perks
-from tiers.commands import tier
-from web import api, edge, health, home
-from webhooks import drain
+from loyalty.publishing import operations as publishing
+from loyalty.publishing.commands import program
+from loyalty.rewards import operations as rewards
+from loyalty.rewards.issue import issue
+from shops.commands import api_key, review_hook, shop
+from tiers import free_shipping, perks, recalculation
+from tiers.commands import tier, tiers
+from web import api, edge, health, home, hooks
+from webhooks import drain, products, upkeep
 from webhooks.commands import backfill, inbox, reconcile
 from webhooks.door import PATH, Door
 from webhooks.inbox import Inbox
@@ -33,8 +37,15 @@ HINTED: tuple[Hinted, ...] = (drain.HINT, effects.HINT)
 # The one list of periodic work. Seconds between two starts.
 PERIODIC: tuple[Periodic, ...] = (
     Periodic("review lapsed tiers", 60, "tiers.jobs.review_lapsed"),
+    Periodic("recalculate changed ladders", 30, "tiers.jobs.recalculate"),
+    Periodic("reconcile perks", 86400, "tiers.jobs.reconcile_perks"),
     Periodic("release waiting points", 60, "webhooks.jobs.release_points"),
     Periodic("claim guest orders", 600, "webhooks.jobs.claim_guest_orders"),
+    Periodic("celebrate birthdays and anniversaries", 600, "loyalty.activities.jobs.celebrate"),
+    Periodic("give gifts", 10, "loyalty.activities.jobs.give_gifts"),
+    Periodic("expire points", 60, "loyalty.expiry.jobs.expire"),
+    Periodic("end rewards whose days are over", 300, "loyalty.rewards.jobs.expire"),
+    Periodic("repair rewards", 600, "loyalty.rewards.jobs.repair"),
     Periodic("prune the inbox", 3600, "webhooks.jobs.prune"),
     Periodic("prune exports", 86400, "loyalty.jobs.prune_exports"),
     Periodic("prune idempotency keys", 3600, "web.jobs.prune_idempotency_keys"),
@@ -43,12 +54,20 @@ PERIODIC: tuple[Periodic, ...] = (
 # Milliseconds. A page that waits longer for the database fails, before it has taken a thread from the door.
 WEB_STATEMENT_TIMEOUT = 4000
 
+COMMANDS = (ledger, privacy, inbox, program, tier, tiers, shop, api_key, review_hook, reconcile, backfill)
+
 QUEUES = (*(hinted.queue for hinted in HINTED), "periodic")
 
 
-def wire_effects() -> None:
-    """Which effects follow which events."""
-    effects.wire("shopify.tier_tag", perks.tag_customer, after=("tier.changed",))
+def wire() -> None:
+    """Which effects follow which events, and which rooms have a say when a program is published."""
+    effects.wire("shopify.product", products.fetch_product)
+    effects.wire(publishing.COUNT_POINTS, upkeep.count_points)
+    effects.wire(rewards.EFFECT, issue)
+    effects.wire(perks.MEMBER_EFFECT, perks.equip, after=("tier.changed", "member.joined", "member.merged"))
+    effects.wire(perks.POINTS_EFFECT, perks.equip, after=("points.posted",), delay=perks.POINTS_DELAY)
+    effects.wire(perks.SHOP_EFFECT, free_shipping.arrange)
+    publishing.objections[:] = [recalculation.object_to_demotions]
     database().after_commit[:] = [effects.hint_after_commit]
 
 
@@ -56,12 +75,12 @@ def create_app(config: Settings | None = None) -> Flask:
     """The Flask application: pages, API, health and commands. The door stands before it, in `application`."""
     config = config or settings()
     logs.configure(config.log_level)
-    wire_effects()
+    wire()
     app = Flask(__name__)
     app.secret_key = config.secret_key.get_secret_value()
-    for face in (edge, health, api, home):
+    for face in (edge, health, api, hooks, home):
         face.register(app)
-    for command in (ledger, privacy, inbox, tier, shop, api_key, reconcile, backfill, worker, clock):
+    for command in (*COMMANDS, worker, clock):
         app.cli.add_command(command)
     return app
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import app
-from bench import drain, latency, receive, report, volume
+from bench import drain, earning, expiry, latency, receive, report, tiers, volume
 from bench.measure import FULL, QUICK, Effort, Result
 from bench.traffic import Orders
 from bench.world import ROOT, World, started
 
-PARTS = ("receive", "drain", "posted", "volume")
+PARTS = ("receive", "drain", "posted", "earning", "volume", "tiers", "expiry")
 
 
 def measured(world: World, effort: Effort, parts: list[str]) -> Iterator[Result]:
@@ -29,8 +29,14 @@ def measured(world: World, effort: Effort, parts: list[str]) -> Iterator[Result]
             drain.enrol(shop, orders)
         if "posted" in parts:
             yield from latency.measure(world, shop, orders, effort, rate)
+    if "earning" in parts:
+        yield from earning.measure(effort)
     if "volume" in parts:
         yield from volume.measure(world, effort)
+    if "tiers" in parts:
+        yield from tiers.measure(world, effort)
+    if "expiry" in parts:
+        yield from expiry.measure(world, effort)
 
 
 def main() -> int:
@@ -43,7 +49,7 @@ def main() -> int:
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(unknown)}")
     effort = QUICK if options.quick else FULL
-    app.wire_effects()
+    app.wire()
     results = []
     print(report.HEADING, flush=True)
     with started(options.state) as world:

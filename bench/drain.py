@@ -1,9 +1,10 @@
-"""Draining with the real settlement, one worker: against TPC-B on the same server, and with one hot member."""
+"""Draining with the real settlement, one worker: against TPC-B on the same server, with one hot member, and with every
+kind of earn rule."""
 
 import time
 from functools import partial
 
-from bench import pgbench
+from bench import earning, pgbench
 from bench.measure import Effort, Goal, Result, alternate, medians, ratios
 from bench.traffic import Choose, Orders, hot, store, uniform
 from bench.world import Shop, World
@@ -11,6 +12,7 @@ from webhooks.drain import drain
 
 RATE = Goal("drain with the real settlement, 1 worker ÷ TPC-B with 8 clients", 1.0, True)
 HOT = Goal("drain, 80% of orders one member ÷ uniform", 0.8, True)
+RULES = Goal("drain with every kind of earn rule switched on ÷ TPC-B", 1.0, True)
 MEMBERS = 2000
 CLIENTS = 8
 
@@ -36,14 +38,19 @@ def drained(shop: Shop, orders: Orders, count: int, choose: Choose) -> float:
 def measure(world: World, shop: Shop, orders: Orders, effort: Effort) -> list[Result]:
     limit = pgbench.prepare_tpc_b(world)
     enrol(shop, orders)
-    measured = alternate(
-        effort.rounds,
-        tpc_b=partial(pgbench.tpc_b, limit, CLIENTS, effort.seconds),
-        uniform=partial(drained, shop, orders, effort.orders, uniform(MEMBERS)),
-        hot=partial(drained, shop, orders, effort.orders, hot(MEMBERS, 0.8)),
-    )
+    with world.shop("rules", earning.every_rule()) as ruled:
+        earning.know_products(ruled)
+        enrol(ruled, orders)
+        measured = alternate(
+            effort.rounds,
+            tpc_b=partial(pgbench.tpc_b, limit, CLIENTS, effort.seconds),
+            uniform=partial(drained, shop, orders, effort.orders, uniform(MEMBERS)),
+            hot=partial(drained, shop, orders, effort.orders, hot(MEMBERS, 0.8)),
+            rules=partial(drained, ruled, orders, effort.orders, uniform(MEMBERS)),
+        )
     figures = medians(measured)
     return [
         Result(RATE, ratios(measured["uniform"], measured["tpc_b"]), figures),
         Result(HOT, ratios(measured["hot"], measured["uniform"]), figures),
+        Result(RULES, ratios(measured["rules"], measured["tpc_b"]), figures),
     ]

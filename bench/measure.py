@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
-Unit = Literal["ratio", "ms"]
+Unit = Literal["ratio", "ms", "µs"]
 
 
 class Goal(NamedTuple):

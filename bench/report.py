@@ -14,8 +14,8 @@ FOLDER = Path(__file__).parent / "results"
 
 def line(result: Result) -> str:
     """One row of the table: result beside goal, the spread of the rounds, and the figures behind them."""
-    goal, unit = result.goal, " ms" if result.goal.unit == "ms" else ""
-    digits = 0 if goal.unit == "ms" else 2
+    goal, unit = result.goal, "" if result.goal.unit == "ratio" else f" {result.goal.unit}"
+    digits = 2 if goal.unit == "ratio" else 0
     limit = f"{'≥' if goal.at_least else '≤'} {goal.limit:g}{unit}"
     value = f"{result.value:.{digits}f}{unit}"
     spread = f"{min(result.rounds):.{digits}f}–{max(result.rounds):.{digits}f}"

@@ -20,7 +20,7 @@ from sqlalchemy import make_url
 from core import clock
 from core.db import Database
 from loyalty import programs
-from loyalty.program import demo_program
+from loyalty.program import Program, demo_program
 from sandbox import processes
 from sandbox.catalogue import DEMO
 from sandbox.services import Services
@@ -35,7 +35,7 @@ READY_TIMEOUT = 60  # seconds
 
 @dataclass(frozen=True)
 class Shop:
-    """One shop alone in its own database, with the demo program published long ago. `url` is the owner's."""
+    """One shop alone in its own database, with a program published long ago. `url` is the owner's."""
 
     url: str
     database: Database
@@ -80,14 +80,14 @@ class World:
         return parts.render_as_string(hide_password=False)
 
     @contextmanager
-    def shop(self, name: str) -> Iterator[Shop]:
-        """A migrated database with one installed shop in it."""
+    def shop(self, name: str, program: Program | None = None) -> Iterator[Shop]:
+        """A migrated database with one installed shop in it, whose program is the demo's if none is given."""
         url = self.make_database(f"rapport_bench_{name}")
         environ = self.environ | {"DATABASE_URL": url}
         subprocess.run(["alembic", "upgrade", "head"], cwd=ROOT, env=environ, check=True, capture_output=True)
         database = Database(url)
         try:
-            yield Shop(url, database, _install(database))
+            yield Shop(url, database, _install(database, program or demo_program()))
         finally:
             database.dispose()
             with psycopg.connect(self.services.database_url, autocommit=True) as connection:
@@ -107,7 +107,7 @@ class World:
             yield port
 
 
-def _install(database: Database) -> int:
+def _install(database: Database, program: Program) -> int:
     with database.transaction() as session:
         row = ShopRow(
             domain=DOMAIN,
@@ -121,7 +121,7 @@ def _install(database: Database) -> int:
         shop_id = row.id
     with database.transaction(shop_id) as session:
         long_ago = clock.now() - timedelta(days=3650)
-        programs.publish(session, shop_id, demo_program(), effective_from=long_ago, actor="bench")
+        programs.publish(session, shop_id, program, effective_from=long_ago, actor="bench")
     return shop_id
 
 

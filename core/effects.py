@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from core import clock, jobs, logs, metrics
-from core.db import TIMESTAMP, Base, Database, database, insert_rows, open_shops
+from core.db import TIMESTAMP, Base, Database, database, open_shops, rows_by
 from core.errors import RapportError, one_line
 
 # Longer than any handler takes with all its tries; after that its worker is believed dead.
@@ -63,6 +63,14 @@ class PermanentFailure(RapportError):
     code = "effect_failed"
 
 
+class NotYet(Exception):
+    """The effect is to be carried out again at a later moment, and nothing went wrong: changes are being gathered."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"not before {until:%H:%M:%S}")
+        self.until = until
+
+
 class Source(Protocol):
     """The part of an event that decides which effects follow."""
 
@@ -79,11 +87,15 @@ Handler = Callable[[Database, int, str], None]
 # Filled by app.py when the parts are wired together: event kind -> effect kinds on the event's member.
 _following: dict[str, tuple[str, ...]] = {}
 _handlers: dict[str, Handler] = {}
+_delays: dict[str, timedelta] = {}
 
 
-def wire(kind: str, handler: Handler, *, after: Iterable[str] = ()) -> None:
-    """Have `handler(database, shop_id, target)` carry out effects of `kind`, requested after the named events."""
-    _handlers[kind] = handler
+def wire(kind: str, handler: Handler, *, after: Iterable[str] = (), delay: timedelta = timedelta()) -> None:
+    """Have `handler(database, shop_id, target)` carry out effects of `kind`, requested after the named events.
+
+    With a delay it waits so long after the first request, so that what changes often is told once.
+    """
+    _handlers[kind], _delays[kind] = handler, delay
     for event in after:
         _following[event] = tuple(dict.fromkeys((*_following.get(event, ()), kind)))
 
@@ -104,13 +116,16 @@ def request(session: Session, wanted: Iterable[Wanted]) -> None:
     rows = sorted(set(wanted))
     if rows:
         session.info[_REQUESTED] = True
-    insert_rows(
+    rows_by(
         session,
-        Effect.__table__,  # type: ignore[arg-type]
-        ("shop_id", "kind", "target"),
-        rows,
-        suffix="ON CONFLICT (shop_id, kind, target) DO UPDATE SET version = effects.version + 1, "
-        "state = 'waiting', attempts = 0, error = NULL, due_at = now()",
+        "INSERT INTO effects (shop_id, kind, target, due_at) SELECT k.shop_id, k.kind, k.target, now() + k.delay "
+        "FROM {keys} AS k(shop_id, kind, target, delay) ON CONFLICT (shop_id, kind, target) DO UPDATE SET "
+        "version = effects.version + 1, state = 'waiting', attempts = 0, error = NULL, due_at = "
+        "CASE WHEN effects.state = 'waiting' AND effects.attempts = 0 THEN least(effects.due_at, EXCLUDED.due_at) "
+        "ELSE EXCLUDED.due_at END "
+        "RETURNING shop_id",
+        ("bigint", "text", "text", "interval"),
+        [(*row, _delays.get(row.kind, timedelta())) for row in rows],
     )
 
 
@@ -177,6 +192,9 @@ def _this(statement: Any, key: Any) -> Any:
 def _carry_out(database: Database, effect: Any) -> None:
     try:
         _handlers[effect.kind](database, effect.shop_id, effect.target)
+    except NotYet as wait:
+        _postpone(database, effect, wait.until)
+        return
     except Exception as error:
         _put_back(database, effect, error)
         return
@@ -185,6 +203,12 @@ def _carry_out(database: Database, effect: Any) -> None:
         # A newer version was asked for while we worked: leave the row, due at once.
         session.execute(_this(sa.delete(Effect), effect).where(Effect.version == effect.version))
         session.execute(_this(sa.update(Effect), effect).values(leased_until=None))
+
+
+def _postpone(database: Database, effect: Any, until: datetime) -> None:
+    """To be tried again at `until`, also when it was asked for meanwhile: that is what the waiting is for."""
+    with database.transaction(effect.shop_id) as session:
+        session.execute(_this(sa.update(Effect), effect).values(due_at=until, leased_until=None))
 
 
 def _put_back(database: Database, effect: Any, error: Exception) -> None:

@@ -11,12 +11,14 @@ from core.errors import Conflict
 from core.events import Happened, record
 from loyalty import operations, programs
 from loyalty.accounts import lock_accounts
+from loyalty.activities.operations import merge_activities
 from loyalty.models import Member, Order
 from loyalty.operations import Customer, post
+from loyalty.rewards.operations import move_rewards
 from loyalty.rules import Move
 
-# Settles these orders again as orders of this member. Settling spans rooms, so it is done above this one.
-Resettle = Callable[[list[int], int], None]
+# Settles these orders of one member (the second argument) again as another's. That spans rooms: it is done above.
+Resettle = Callable[[list[int], int, int], None]
 
 
 class MembersMoved(Conflict):
@@ -34,21 +36,26 @@ def merge_members(
     at: datetime,
     resettle: Resettle,
     actor: str = "shopify",
-) -> None:
+) -> int | None:
     """Make two customers one member: orders are earned anew by the kept one, all other points move over to it.
+
+    Returns the member who stays, or None when there is nothing to merge.
 
     Either may be unknown so far and is enrolled first, so that it makes no difference whether its deliveries come
     before or after the merge. Doing it again changes nothing. An erased customer is not merged. Raises MembersMoved.
     """
     kept, deleted = _pair(session, shop_id, kept_customer_id, deleted_customer_id, at)
     if kept is None or deleted is None or kept == deleted:
-        return
+        return None
     lock_accounts(session, [(shop_id, kept), (shop_id, deleted)])
     _point(session, shop_id, deleted, kept, at)
-    resettle(_orders_of(session, shop_id, deleted), kept)
+    resettle(_orders_of(session, shop_id, deleted), deleted, kept)
     points = _move_rest(session, shop_id, deleted, kept, at, actor)
+    move_rewards(session, shop_id, deleted, kept)
+    merge_activities(session, shop_id, deleted, kept)
     merged = [(kept, {"from": deleted, "points": points}), (deleted, {"into": kept, "points": -points})]
     record(session, [Happened(shop_id, "member.merged", told, at, member, actor=actor) for member, told in merged])
+    return kept
 
 
 def _pair(

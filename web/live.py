@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated, Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 import sqlalchemy as sa
@@ -11,20 +12,27 @@ from sqlalchemy.orm import Session
 
 from core import clock
 from core.errors import NotFound
-from core.money import money_text
 from loyalty import programs, queries
+from loyalty.expiry import queries as expiry
 from loyalty.models import Member, Posting
 from loyalty.operations import signed_points
 from loyalty.orders import read_orders
+from loyalty.program import DISCOUNTS
 from loyalty.programs import Programs, Version
+from loyalty.rewards.models import MemberReward
+from loyalty.rewards.queries import rewards_of
 from loyalty.wording import order_text, sentence
+from loyalty.wording.expiry import due_text
+from loyalty.wording.rewards import status_text
 from shops.models import Shop
 from tiers.ladders import ladder_of
 from tiers.models import TierPeriod
 from tiers.queries import Standing, standings
+from tiers.wording import amount_text, tier_text
 from webhooks.models import Delivery
 
 DELIVERIES = 10
+REWARDS = 20
 MOMENTS = 24
 MEMBERS = 24
 HISTORY = 100
@@ -84,7 +92,7 @@ class Moment(NamedTuple):
 class Card(NamedTuple):
     """A member at a glance. `step` of `steps` is their rung from 1 up, `progress` percent of the way to the next.
 
-    `remaining` is what is missing to the next tier, in minor units; None at the top.
+    `remaining` is what is missing to the next tier, in the ladder's unit, and `missing` says it; None at the top.
     """
 
     id: int
@@ -98,6 +106,7 @@ class Card(NamedTuple):
     progress: int
     next_tier: str | None
     remaining: int | None
+    missing: str | None
 
 
 class Live(NamedTuple):
@@ -114,10 +123,24 @@ class Live(NamedTuple):
     nothing: str | None
 
 
+class Held(NamedTuple):
+    """A reward of a member; `code` is None when there is none to enter. `over` when it can't be used (any more)."""
+
+    name: str
+    code: str | None
+    text: str
+    over: bool
+
+
 class History(NamedTuple):
-    """A member and what happened to them, newest first; `cut` when there is more."""
+    """A member, what they hold, and what happened to them, newest first; `cut` when there is more.
+
+    `expiring` says what expires next, if anything does.
+    """
 
     member: Card
+    expiring: str | None
+    rewards: Sequence[Held]
     moments: Sequence[Moment]
     cut: bool
 
@@ -126,7 +149,7 @@ def read(session: Session, shop: Shop) -> Live:
     """The live view of an open shop."""
     published = programs.load(session, [shop.id])
     moments = _moments(session, shop, published, None, MOMENTS)
-    members = _members(session, shop.id, _recent_members(session, shop.id), published)
+    members = _members(session, shop, _recent_members(session, shop.id), published)
     news = _news(moments)
     star = next((card for card in members if news and card.id == news[0].member_id), None)
     deliveries = _deliveries(session, shop.id)
@@ -138,13 +161,31 @@ def history(session: Session, shop: Shop, member_id: int) -> History:
     """Raises NotFound for a member the shop doesn't have."""
     published = programs.load(session, [shop.id])
     member = queries.member(session, shop.id, member_id)
-    cards = _members(session, shop.id, [member.id], published)
+    cards = _members(session, shop, [member.id], published)
     if not cards:
         raise NotFound("this shop has no program yet", code="no_program")
     moments = _moments(session, shop, published, member.id, HISTORY + 1)
     # Told as it happened: what became known late stands where it belongs.
     told = sorted(moments[:HISTORY], key=lambda moment: moment.at, reverse=True)
-    return History(cards[0], told, len(moments) > HISTORY)
+    zone = published.in_force(shop.id, clock.now()).program.zone
+    held = [_held(row, zone) for row in rewards_of(session, shop.id, member.id, limit=REWARDS)]
+    return History(cards[0], _expiring(session, member, published), held, told, len(moments) > HISTORY)
+
+
+def _held(row: MemberReward, zone: ZoneInfo) -> Held:
+    return Held(
+        row.terms["name"], row.code if row.terms["kind"] in DISCOUNTS else None, status_text(row, zone),
+        row.status not in ("issuing", "issued"),
+    )  # fmt: skip
+
+
+def _expiring(session: Session, member: Member, published: programs.Programs) -> str | None:
+    now = clock.now()
+    policy = expiry.policy(published, member.shop_id, now)
+    ahead = expiry.expiring(session, [member], published, now)[member.shop_id, member.id]
+    if policy is None or not ahead:
+        return None
+    return due_text(ahead[0], policy.expiry, published.in_force(member.shop_id, now).program.zone)
 
 
 def _news(moments: Sequence[Moment]) -> list[Moment]:
@@ -204,19 +245,9 @@ def _points_moment(row: Posting, names: Mapping[int, str], version: Version | No
 
 def _tier_moment(row: TierPeriod, names: Mapping[int, str], version: Version | None, currency: str) -> Moment:
     return Moment(
-        f"t{row.id}", row.member_id, names.get(row.member_id, ""), None, False, _tier_text(row, version, currency),
+        f"t{row.id}", row.member_id, names.get(row.member_id, ""), None, False, tier_text(row, version, currency),
         row.since, row.recorded_at.replace(microsecond=0),
     )  # fmt: skip
-
-
-def _tier_text(row: TierPeriod, version: Version | None, currency: str) -> str:
-    told = row.reason
-    tier = ladder_of(version).rung(row.tier_key).name if version else row.tier_key
-    days = version.program.ladder.window_days if version else 365
-    spent = f"{money_text(told['spend'], currency)} in {days} days"
-    if told["rose"]:
-        return f"You reached {tier} with {spent}. It takes {money_text(told['threshold'], currency)}."
-    return f"You went back to {tier}: {spent}."
 
 
 # Where members stand
@@ -235,25 +266,25 @@ def _newest_owners(shop_id: int) -> sa.Subquery:
     return statement.order_by(Posting.id.desc()).limit(RECENT_POSTINGS).subquery()
 
 
-def _members(session: Session, shop_id: int, ids: Sequence[int], published: Programs) -> list[Card]:
+def _members(session: Session, shop: Shop, ids: Sequence[int], published: Programs) -> list[Card]:
     """Cards of these members, in this order; none while the shop has no program."""
-    if not published.of(shop_id):
+    if not published.of(shop.id):
         return []
     living = sa.select(Member).where(Member.id.in_(ids), Member.merged_into.is_(None), Member.erased_at.is_(None))
-    rows = sorted(session.scalars(living.where(Member.shop_id == shop_id)), key=lambda row: ids.index(row.id))
-    version = published.in_force(shop_id, clock.now())
+    rows = sorted(session.scalars(living.where(Member.shop_id == shop.id)), key=lambda row: ids.index(row.id))
+    version = published.in_force(shop.id, clock.now())
     standing = standings(session, rows, version, clock.now())
-    return [_card(row, standing[row.id], version) for row in rows]
+    return [_card(row, standing[row.id], version, shop.currency) for row in rows]
 
 
-def _card(member: Member, standing: Standing, version: Version) -> Card:
+def _card(member: Member, standing: Standing, version: Version, currency: str) -> Card:
     rungs = ladder_of(version).rungs
     keys = [rung.key for rung in rungs]
     step, following = keys.index(standing.key), standing.next
     progress = 100
     if following:
         goal = rungs[step + 1].threshold
-        progress = 100 * (goal - following.remaining) // goal
+        progress = max(0, 100 * (goal - following.remaining) // goal)
     return Card(
         id=member.id,
         customer_id=member.customer_id,
@@ -266,6 +297,7 @@ def _card(member: Member, standing: Standing, version: Version) -> Card:
         progress=progress,
         next_tier=following.name if following else None,
         remaining=following.remaining if following else None,
+        missing=amount_text(following.remaining, standing.metric, currency) if following else None,
     )
 
 

@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.errors import InvalidInput
 from core.events import Happened, record
-from loyalty import merging, privacy, products
+from loyalty import merging, privacy, products, programs
 from loyalty.operations import Customer
 from loyalty.orders import Key
 from shops import operations as shops
 from shops.models import Shop
 from tiers.merging import merge_tiers
+from tiers.operations import review
 from webhooks import payloads, redaction, settlement
 from webhooks.arrivals import Arrival
 from webhooks.payloads import CustomerPayload, OrderPayload, parse
@@ -172,11 +173,12 @@ def _customers_merged(context: Context) -> None:
         resettle=partial(_settle_as, context),
     )
     if merged:
-        kept, deleted = merged
-        merge_tiers(context.session, context.shop_id, deleted, kept, clock.now())
+        known = programs.load(context.session, [context.shop_id])
+        record(context.session, review(context.session, [(context.shop_id, merged)], known, clock.now()))
 
 
-def _settle_as(context: Context, order_ids: list[int], owner: int) -> None:
+def _settle_as(context: Context, order_ids: list[int], deleted: int, owner: int) -> None:
+    merge_tiers(context.session, context.shop_id, deleted, owner)
     arrivals = [Arrival(context.shop_id, order_id, owner=owner, again=True) for order_id in order_ids]
     settlement.settle(context.session, arrivals)
 

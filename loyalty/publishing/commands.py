@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Any, TextIO
 
 import click
@@ -42,6 +41,9 @@ from_file: Decorator = click.argument("file", type=click.File(encoding="utf-8"))
 maybe_from_file: Decorator = click.argument("file", type=click.File(encoding="utf-8"), required=False)
 at_moment: Decorator = click.option(
     "--at", type=click.DateTime(), help="When it comes into force, on the shop's clock. [default: now]"
+)
+despite_demotions: Decorator = click.option(
+    "--accept-demotions", is_flag=True, help="Publish it although members fall to lower tiers."
 )
 with_note: Decorator = click.option("--note", help="Why, for those who read the history.")
 
@@ -110,11 +112,12 @@ def preview(file: TextIO | None, domain: str) -> None:
 @of_shop
 @at_moment
 @with_note
-def publish(file: TextIO, domain: str, at: datetime | None, note: str | None) -> None:
+@despite_demotions
+def publish(file: TextIO, domain: str, **how: Any) -> None:
     """Publish the document in FILE as the next version."""
     document = document_in(file)
     shop_id = shop_id_of(domain)
-    _carried_out(shop_id, lambda session: operations.publish(session, shop_id, document, actor=ACTOR, at=at, note=note))
+    _carried_out(shop_id, lambda session: operations.publish(session, shop_id, document, actor=ACTOR, **how))
 
 
 @program.command("rollback")
@@ -122,10 +125,11 @@ def publish(file: TextIO, domain: str, at: datetime | None, note: str | None) ->
 @of_shop
 @at_moment
 @with_note
-def rollback(number: int, domain: str, at: datetime | None, note: str | None) -> None:
+@despite_demotions
+def rollback(number: int, domain: str, **how: Any) -> None:
     """Publish version NUMBER again, as a new version."""
     shop_id = shop_id_of(domain)
-    _carried_out(shop_id, lambda session: operations.roll_back(session, shop_id, number, actor=ACTOR, at=at, note=note))
+    _carried_out(shop_id, lambda session: operations.roll_back(session, shop_id, number, actor=ACTOR, **how))
 
 
 @program.command("withdraw")

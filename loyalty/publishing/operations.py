@@ -5,17 +5,18 @@ One lock a shop makes publishers take turns: each gets a number of its own, none
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core import clock
+from core import clock, effects
 from core.errors import Conflict, InvalidInput
 from core.events import Happened, record
 from loyalty import programs
+from loyalty.activities.points import note_all
 from loyalty.expiry.operations import policy_changed
 from loyalty.models import ProgramDraft, ProgramVersion
 from loyalty.program import Program, instant
@@ -25,8 +26,14 @@ from loyalty.publishing.faults import read
 from shops.models import Shop
 
 LATEST_YEAR = 2199
+# The effect that settles a shop's orders again, so that the points each earned are known to ladders that go by them.
+COUNT_POINTS = "orders.count_points"
 # JSON may hold the character that PostgreSQL can't keep; an escaped backslash before "u0000" is no such character.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+# What other rooms have to say to a program before it comes into force: each raises Conflict. Filled by app.py.
+Objection = Callable[[Session, int, Program], None]
+objections: list[Objection] = []
 
 
 class Published(NamedTuple):
@@ -83,6 +90,7 @@ def publish_draft(
     at: datetime | None = None,
     note: str | None = None,
     seen: datetime | None = None,
+    accept_demotions: bool = False,
 ) -> Published:
     """Publish the draft, and be done with it. With `seen`, only if it is still the draft that was updated then.
 
@@ -92,7 +100,10 @@ def publish_draft(
     draft = queries.known_draft(session, shop_id)
     if seen is not None:
         _check_seen(draft, seen)
-    published = publish(session, shop_id, draft.document, actor=actor, at=at, note=note, based_on=draft.based_on)
+    published = publish(
+        session, shop_id, draft.document, actor=actor, at=at, note=note, based_on=draft.based_on,
+        accept_demotions=accept_demotions,
+    )  # fmt: skip
     session.delete(draft)
     session.flush()
     return published
@@ -107,11 +118,12 @@ def publish(
     at: datetime | None = None,
     note: str | None = None,
     based_on: int | None = None,
+    accept_demotions: bool = False,
 ) -> Published:
     """Publish a document as the shop's next version: now, or at a moment to come (without an offset the shop's clock).
 
     Raises InvalidProgram; InvalidInput for a moment that has passed; with `based_on`, Conflict if that is no longer
-    the latest version.
+    the latest version; and, unless demotions are accepted, Conflict if members would fall to lower tiers.
     """
     _check_storable(document)
     program = read(with_timezone(session, shop_id, document))
@@ -121,10 +133,16 @@ def publish(
         detail = f"version {latest} was published meanwhile: see what it changed, then publish on top of it"
         raise Conflict(detail, code="program_changed", version=latest)
     starts = _starts(at, program)
+    if not accept_demotions:
+        for objection in objections:
+            objection(session, shop_id, program)
     known = programs.load(session, [shop_id])
     before = known.in_force(shop_id, starts).program.expiry if known.of(shop_id) else None
-    number = programs.publish(session, shop_id, program, effective_from=starts, actor=actor)
-    session.execute(sa.update(ProgramVersion).where(*_this(shop_id, number)).values(note=note))
+    number = programs.publish(session, shop_id, program, effective_from=starts, actor=actor, note=note)
+    if program.ladder.metric == "points" and not known.traits(shop_id).by_points:
+        # What was earned so far counts for such a ladder, too, and has not been noted down.
+        note_all(session, shop_id)
+        effects.request(session, [effects.Wanted(shop_id, COUNT_POINTS, "orders")])
     told = {"version": number, "effective_from": starts}
     happened = Happened(shop_id, "program.published", told, clock.now(), program_version=number, actor=actor)
     record(session, [happened])
@@ -145,11 +163,19 @@ def withdraw(session: Session, shop_id: int, number: int, *, actor: str) -> None
 
 
 def roll_back(
-    session: Session, shop_id: int, number: int, *, actor: str, at: datetime | None = None, note: str | None = None
+    session: Session,
+    shop_id: int,
+    number: int,
+    *,
+    actor: str,
+    at: datetime | None = None,
+    note: str | None = None,
+    accept_demotions: bool = False,
 ) -> Published:
     """Publish an old version's document again, as a new version. Raises NotFound, and what `publish` raises."""
     document = queries.version(session, shop_id, number).row.document
-    return publish(session, shop_id, document, actor=actor, at=at, note=note or f"Version {number} again")
+    note = note or f"Version {number} again"
+    return publish(session, shop_id, document, actor=actor, at=at, note=note, accept_demotions=accept_demotions)
 
 
 def with_timezone(session: Session, shop_id: int, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,14 +7,20 @@ units, rates and multipliers as decimal text. Each module holds the tellers of i
 from types import MappingProxyType
 
 from loyalty.models import Posting
-from loyalty.wording import activities, expiry, orders, rewards
+from loyalty.wording import activities, expiry, orders, rewards, tiers
 from loyalty.wording.orders import earned_text, order_text, plain
 from loyalty.wording.words import Teller, TierNames, are, order_name, points_text
 
 __all__ = ["earned_text", "order_text", "sentence"]
 
 # By the explanation's `reason`.
-TELLERS: dict[str, Teller] = {**orders.TELLERS, **activities.TELLERS, **rewards.TELLERS, **expiry.TELLERS}
+TELLERS: dict[str, Teller] = {
+    **orders.TELLERS,
+    **activities.TELLERS,
+    **rewards.TELLERS,
+    **expiry.TELLERS,
+    **tiers.TELLERS,
+}
 
 
 def sentence(posting: Posting, tier_names: TierNames = MappingProxyType({})) -> str:

@@ -115,3 +115,18 @@ def test_an_undone_transaction_asks_for_nothing(database: Database, done: list[t
         record(session, [Happened(1, "tested", {}, NOW, 7)])
         session.rollback()
     assert not effects.waiting(database)
+
+
+def test_what_changes_often_waits_and_is_told_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    for name in ("_handlers", "_following", "_delays"):
+        monkeypatch.setattr(effects, name, {})
+    effects.wire("test.often", lambda *told: seen.append(told[2]), after=("tested",), delay=timedelta(seconds=5))
+    for _ in range(3):
+        happen(database, 1, 7)
+    with database.transaction() as session:
+        now = session.scalar(sa.select(sa.func.now()))
+    for seconds, times in ((3, 0), (6, 1)):
+        with clock.fixed_at(now + timedelta(seconds=seconds)):
+            effects.carry_out_due(database)
+        assert len(seen) == times

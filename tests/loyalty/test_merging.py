@@ -63,8 +63,8 @@ class World:
         with self.open() as session:
             merge_members(session, self.shop_id, kept, deleted, at=NOW, resettle=self.resettle(session))
 
-    def resettle(self, session: Any) -> Callable[[list[int], int], None]:
-        return lambda orders, owner: settle(
+    def resettle(self, session: Any) -> Callable[[list[int], int, int], None]:
+        return lambda orders, _, owner: settle(
             session, [Arrival(self.shop_id, order_id, owner=owner, again=True) for order_id in orders], now=NOW
         )
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiers.rules import INSTANT, Ladder, Rung, SpendHistory, lapse
+from tiers.rules import INSTANT, Ladder, Measure, Override, Rung, SpendHistory, lapse, next_look, standing
 
 YEAR = timedelta(days=365)
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -17,7 +17,7 @@ LADDER = Ladder(
         Rung("advocate", "Advocate", 500_00, Fraction("1.25")),
         Rung("ambassador", "Ambassador", 1500_00, Fraction("1.5")),
     ),
-    YEAR,
+    Measure(window=YEAR),
 )
 
 
@@ -96,3 +96,49 @@ def test_a_lapse_is_the_first_moment_below(told: list[tuple[datetime, int]]) -> 
         assert falls > T0
         assert LADDER.reached(history.before(falls - INSTANT, YEAR)).key == key
         assert history.before(falls, YEAR) < LADDER.rung(key).threshold
+
+
+def test_a_change_that_becomes_known_later_counts_like_one_known_before() -> None:
+    told = [(T0 + timedelta(days=n), 100 + n) for n in (5, 1, 3, 3, 9)]
+    grown = SpendHistory(T0, 7, told[:1])
+    for at, amount in told[1:]:
+        grown.add(at, amount)
+    whole = SpendHistory(T0, 7, told)
+    for day in range(12):
+        moment = T0 + timedelta(days=day)
+        assert grown.before(moment, YEAR) == whole.before(moment, YEAR)
+
+
+GIVEN = [
+    Override("ambassador", T0, T0 + timedelta(days=10)),
+    Override("advocate", T0 + timedelta(days=2), T0 + timedelta(days=4)),
+    Override("gone-from-this-ladder", T0 + timedelta(days=5)),
+]
+
+
+@pytest.mark.parametrize(
+    ("moment", "key", "by_hand"),
+    [
+        (T0, "insider", False),  # what happens at a moment is known just after it
+        (T0 + INSTANT, "ambassador", True),
+        (T0 + timedelta(days=3), "advocate", True),  # the later word holds
+        (T0 + timedelta(days=4), "advocate", True),
+        (T0 + timedelta(days=4) + INSTANT, "ambassador", True),
+        (T0 + timedelta(days=10), "ambassador", True),  # a tier this ladder lacks is passed over
+        (T0 + timedelta(days=10) + INSTANT, "insider", False),
+    ],
+)
+def test_a_tier_by_hand_holds_while_it_lasts(moment: datetime, key: str, by_hand: bool) -> None:
+    held = standing(LADDER, SpendHistory(T0 - YEAR, 0, [(T0 - YEAR, 20_00)]), moment, None, GIVEN)
+    assert (held.rung.key, held.by_hand) == (key, by_hand)
+
+
+def test_a_tier_by_hand_is_looked_at_when_it_ends() -> None:
+    history = SpendHistory(T0 - YEAR, 0, [])
+    assert next_look(history, LADDER, "ambassador", T0, override=GIVEN[0]) == T0 + timedelta(days=10) + INSTANT
+    assert next_look(history, LADDER, "ambassador", T0, override=GIVEN[2]) is None
+
+
+def test_what_is_dated_ahead_is_looked_at_when_its_time_comes() -> None:
+    ahead = T0 + timedelta(days=1)
+    assert next_look(SpendHistory(T0 - YEAR, 0, [(ahead, 900_00)]), LADDER, "insider", T0) == ahead + INSTANT

@@ -1,6 +1,7 @@
 """Every operation of the OpenAPI document, tried by schemathesis on the real app with what fits and what does not."""
 
 import itertools
+import re
 
 import pytest
 import schemathesis
@@ -10,16 +11,18 @@ from schemathesis import Case, GenerationMode
 from core.db import database
 from loyalty import audit
 from tests.web.stores import FIRST_ORDER, Store
-from web.api.views import OPERATIONS
+from web.api import OPERATIONS
+from web.api.endpoint import Operation
 
 TRIED = settings(
-    max_examples=30,
+    max_examples=15,
     derandomize=True,
     database=None,
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
 # Where nothing is asked, nothing wrong can be.
 TRIALS = [
     (operation.name, mode)
@@ -41,8 +44,11 @@ def document(store: Store) -> schemathesis.BaseSchema:
 def test_the_app_does_what_its_document_says(
     store: Store, document: schemathesis.BaseSchema, name: str, mode: GenerationMode
 ) -> None:
-    operation = document[path_of(name)]["POST" if name.startswith("create") else "GET"]
-    ids = {"member_id": store.member_of(store.customer(1))["id"], "order_id": str(FIRST_ORDER + 1)}
+    declared = BY_NAME[name]
+    operation = document[path_of(declared)][declared.method]
+    ids = {"member_id": store.member_of(store.customer(1))["id"], "order_id": str(FIRST_ORDER + 1), "version": "1"}
+    # What fits may still be refused for what the shop has or has not: there is no such gift, the points are short.
+    refused = [] if declared.method == "GET" else [schemathesis.checks.CHECKS.get_one("positive_data_acceptance")]
 
     numbers = itertools.count()
 
@@ -51,19 +57,18 @@ def test_the_app_does_what_its_document_says(
     def each(case: Case) -> None:
         if mode is GenerationMode.POSITIVE:
             # Ids that exist, so that more than a 404 is seen; and no cursor, for only we can make a good one.
-            case.path_parameters = {key: ids[key] for key in case.path_parameters}
+            case.path_parameters = {key: ids.get(key, value) for key, value in case.path_parameters.items()}
             (case.query or {}).pop("cursor", None)
             # A key that stood on an earlier example would refuse this one.
             if case.headers and "Idempotency-Key" in case.headers:
                 case.headers["Idempotency-Key"] = f"example {next(numbers)}"
-        case.call_and_validate(headers=store.headers)
+        case.call_and_validate(headers=store.headers, excluded_checks=refused)
 
     each()
     with database().transaction(store.shop_id) as session:
         assert audit.differences(session) == []
 
 
-def path_of(name: str) -> str:
+def path_of(operation: Operation) -> str:
     """The path of an operation as the document writes it."""
-    (rule,) = [operation.rule for operation in OPERATIONS if operation.name == name]
-    return rule.replace("<id:", "{").replace(">", "}")
+    return re.sub(r"<\w+:(\w+)>", r"{\1}", operation.rule)

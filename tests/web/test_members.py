@@ -36,6 +36,7 @@ def test_a_member_shows_balance_tier_and_what_is_missing(store: Store) -> None:
         "customer_id": "1",
         "email": "noor@example.com",
         "points": {"available": 570, "pending": 0, "lifetime": 570},
+        "expiring": {"points": 570, "at": (NOW + 362 * DAY).isoformat().replace("+00:00", "Z")},
         "tier": {
             "key": "advocate",
             "name": "Advocate",

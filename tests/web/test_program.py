@@ -6,14 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
 from flask import Flask
-from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis import Case, GenerationMode
 
 from tests.loyalty.test_program import DEMO, changed
 from tests.web.stores import DAY, NOW, Store
-from web.api import program
 
 RAISED = changed("ladder.tiers.1.threshold", 600_00)
 SENTENCE = "Advocate now starts at $600.00 instead of $500.00."
@@ -156,34 +152,6 @@ def test_a_program_is_tried_on_real_orders(store: Store) -> None:
     assert refused.json["code"] == "invalid_program"
 
 
-TRIED = settings(
-    max_examples=15,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-
-
-def test_whatever_is_sent_is_answered_as_documented(store: Store) -> None:
-    """Well-formed requests about programs may still be refused, so only the shapes of the answers are held."""
-    document = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", store.app)
-    document.config.generation.update(with_security_parameters=False)
-    for operation in program.OPERATIONS:
-        described = document[operation.rule.replace("<id:", "{").replace(">", "}")][operation.method]
-        for mode in GenerationMode if operation.body else (GenerationMode.POSITIVE,):
-
-            @TRIED
-            @given(case=described.as_strategy(mode))
-            def each(case: Case) -> None:
-                checks = schemathesis.checks
-                refusable = [checks.CHECKS.get_one("positive_data_acceptance")]
-                case.call_and_validate(headers=store.headers, excluded_checks=refusable)
-
-            each()
-
-
 # The command line.
 
 
@@ -249,3 +217,12 @@ def test_the_command_line_compares_the_draft(app: Flask, store: Store) -> None:
     assert run(app, "diff", *SHOP) == f"{SENTENCE}\n"
     put(store, {"document": DEMO, "updated_at": store.get("/program/draft").json["updated_at"]})
     assert run(app, "diff", *SHOP) == "Nothing changes.\n"
+
+
+def test_members_fall_only_when_that_is_accepted(store: Store) -> None:
+    store.settle(store.order(1, store.customer(1), 550_00))
+    refused = store.post("/program/publish", {"document": RAISED})
+    assert (refused.status_code, refused.json["code"], refused.json["members"]) == (409, "would_demote", 1)
+    assert store.get("/program").json["version"] == 1
+    accepted = store.post("/program/publish", {"document": RAISED, "accept_demotions": True})
+    assert (accepted.status_code, accepted.json["version"]) == (201, 2)

@@ -51,7 +51,7 @@ def test_an_order_that_waits_for_a_merge_goes_to_the_member_who_stays(house: Hou
     other = House(house.url)
     drains = threading.Thread(target=other.drain)
     with house.database.transaction(shop) as session:  # a merge that is not committed yet
-        merging.merge_members(session, shop, kept, gone, at=T, resettle=lambda ids, owner: None)
+        merging.merge_members(session, shop, kept, gone, at=T, resettle=lambda ids, gone, owner: None)
         drains.start()
         time.sleep(1)  # the drain has chosen the order's member and waits for the lock
     drains.join()

@@ -14,7 +14,11 @@ from web.edge import PROBLEM
 
 Json = dict[str, Any]
 ALWAYS = (401, 503)
-ID_SCHEMA = {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"}
+PATH_SCHEMAS = {
+    "id": {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"},
+    "key": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,39}$"},
+}
+_PLACE = re.compile(r"<(id|key):(\w+)>")
 DESCRIPTION = f"""Members, points and orders of one shop's program.
 
 Every request carries the shop's API key. Ids are text; money is in minor units of the shop's currency; times are
@@ -56,7 +60,7 @@ def _schemas(operations: list[Operation]) -> tuple[References, Json]:
 
 
 def _path(operation: Operation) -> str:
-    return re.sub(r"<id:(\w+)>", r"{\1}", operation.rule)
+    return _PLACE.sub(r"{\2}", operation.rule)
 
 
 def _operation(operation: Operation, references: References) -> Json:
@@ -73,8 +77,8 @@ def _operation(operation: Operation, references: References) -> Json:
 
 
 def _path_parameters(operation: Operation) -> list[Json]:
-    names = re.findall(r"<id:(\w+)>", operation.rule)
-    return [{"name": name, "in": "path", "required": True, "schema": ID_SCHEMA} for name in names]
+    places = _PLACE.findall(operation.rule)
+    return [{"name": name, "in": "path", "required": True, "schema": PATH_SCHEMAS[kind]} for kind, name in places]
 
 
 def _query_parameters(query: type[Asked] | None) -> list[Json]:

@@ -53,6 +53,12 @@ class IdConverter(BaseConverter):
         return int(value)
 
 
+class KeyConverter(BaseConverter):
+    """The key of a part of the program in a path."""
+
+    regex = "[a-z0-9][a-z0-9-]{0,39}"
+
+
 @dataclass(frozen=True)
 class Call:
     """A request of a shop: its open session, who calls, and the listing that a cursor is bound to."""
@@ -85,7 +91,7 @@ class Operation:
     def name(self) -> str:
         return self.view.__name__
 
-    def __call__(self, **path: int) -> Response:
+    def __call__(self, **path: int | str) -> Response:
         """Answer the current request. The answer is whole before the commit, and sent only after it."""
         token = _bearer_token()
         sent = _read_json() if self.body else b""
@@ -104,7 +110,7 @@ class Operation:
         actor = f"api:{key.key_id}"
         return Call(session, key.shop_id, actor, _listing(key.shop_id), _idempotency_key(self.method))
 
-    def _work(self, call: Call, path: dict[str, int], sent: bytes) -> Answer:
+    def _work(self, call: Call, path: dict[str, int | str], sent: bytes) -> Answer:
         given: dict[str, Any] = dict(path)
         if self.query:
             given["query"] = parse(self.query, lambda model: model.model_validate(request.args.to_dict()))

@@ -51,9 +51,18 @@ def once(session: Session, request: Request, work: Callable[[], Answer]) -> Answ
     if claimed is None:
         return _replay(session, request, digest)
     answer = work()
-    kept = _this(sa.update(IdempotencyKey), request).values(status=answer.status, answer=answer.content)
+    kept = _this(sa.update(IdempotencyKey), request).values(status=answer.status, answer=_storable(answer.content))
     # Read back, for JSONB has an order of its own: so the first answer and its repeats agree to the letter.
     return Answer(answer.status, session.scalar(kept.returning(IdempotencyKey.answer)))
+
+
+def _storable(content: Any) -> Any:
+    """An answer may repeat what was sent, and PostgreSQL keeps no NUL character."""
+    if isinstance(content, str):
+        return content.replace("\x00", "")
+    if isinstance(content, dict):
+        return {_storable(key): _storable(value) for key, value in content.items()}
+    return [_storable(value) for value in content] if isinstance(content, list) else content
 
 
 def _replay(session: Session, request: Request, digest: str) -> Answer:

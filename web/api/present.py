@@ -14,19 +14,25 @@ from web.api import shapes
 _BALANCES = ("available", "pending")
 
 
-def member(row: models.Member, standing: Standing) -> shapes.Member:
-    """A member with balances and standing on the ladder."""
+def member(row: models.Member, standing: Standing, expiring: shapes.Expiring | None) -> shapes.Member:
+    """A member with balances, what of them expires next, and standing on the ladder."""
     following = standing.next
     return shapes.Member(
         id=str(row.id),
         customer_id=_id(row.customer_id),
         email=row.email,
         points=shapes.Points(available=row.available, pending=row.pending, lifetime=row.lifetime),
+        expiring=expiring,
         tier=shapes.Tier(
             key=standing.key,
             name=standing.name,
             since=standing.since,
             next=shapes.NextTier(**following._asdict()) if following else None,
+            metric=standing.metric,
+            value=standing.value,
+            by_hand=standing.by_hand,
+            until=standing.until,
+            missing=standing.missing,
         ),
         referral=None,
         joined_at=row.joined_at,

@@ -145,6 +145,11 @@ class BacktestRequest(Asked):
     )
 
 
+Accepted = Annotated[
+    bool, Field(description="Publish it although members fall to lower tiers. Else that is refused as `would_demote`.")
+]
+
+
 class Publication(Asked):
     """What to publish: the draft, or a document sent along."""
 
@@ -155,12 +160,14 @@ class Publication(Asked):
     updated_at: Annotated[datetime | None, Field(description="Refuse if the draft was changed since.")] = None
     at: Start = None
     note: Note = None
+    accept_demotions: Accepted = False
 
 
 class Rollback(Asked):
     version: Number
     at: Start = None
     note: Note = None
+    accept_demotions: Accepted = False
 
 
 @endpoint("GET", "/program", problems=(404,))
@@ -254,7 +261,7 @@ def publish_program(call: Call, body: Publication) -> Published:
 
     Orders keep the version of their time. What is wrong is told in `errors`.
     """
-    how: Any = {"actor": call.actor, "at": body.at, "note": body.note}
+    how = _how(call, body)
     if body.document is None:
         return _published(operations.publish_draft(call.session, call.shop_id, seen=body.updated_at, **how))
     return _published(
@@ -265,9 +272,11 @@ def publish_program(call: Call, body: Publication) -> Published:
 @endpoint("POST", "/program/rollback", status=201, problems=(400, 404, 409, 413, 415, 422))
 def roll_program_back(call: Call, body: Rollback) -> Published:
     """Publish an old version's document again, as a new version."""
-    return _published(
-        operations.roll_back(call.session, call.shop_id, body.version, actor=call.actor, at=body.at, note=body.note)
-    )
+    return _published(operations.roll_back(call.session, call.shop_id, body.version, **_how(call, body)))
+
+
+def _how(call: Call, body: Publication | Rollback) -> dict[str, Any]:
+    return {"actor": call.actor, **body.model_dump(include={"at", "note", "accept_demotions"})}
 
 
 def publish_schema(blueprint: Blueprint) -> None:

@@ -10,7 +10,7 @@ from core import clock
 from loyalty import programs
 from loyalty import queries as members
 from loyalty.program import Reward as Offered
-from loyalty.program.spending import Kind
+from loyalty.program.spending import MOST_COST, Kind
 from loyalty.rewards import operations, queries
 from loyalty.rewards.models import STATUSES, MemberReward
 from loyalty.wording.rewards import status_text
@@ -20,7 +20,6 @@ from web.api.shapes import Asked, Cursor, Id, PageQuery, Shape
 
 Minor = Annotated[int | None, Field(description="In minor units; null where it depends on the order, or has no end.")]
 Channel = Annotated[str, Field(pattern="^(online|pos)$", description="`online` or `pos`.")]
-MAX_POINTS = 10_000_000
 
 
 class Obstacle(Shape):
@@ -98,7 +97,7 @@ class Redemption(Asked):
     reward: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[^\x00]*$", examples=["5-off"])]
     points: Annotated[
         int | None,
-        Field(strict=True, ge=1, le=MAX_POINTS, description="How many to spend; for a variable reward only."),
+        Field(strict=True, ge=1, le=MOST_COST, description="How many to spend; for a variable reward only."),
         BeforeValidator(shapes.whole),
     ] = None
     channel: Annotated[Channel | None, Field(description="Where it is asked for: `online` or `pos`.")] = None

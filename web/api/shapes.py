@@ -51,7 +51,7 @@ class Asked(BaseModel):
 class NextTier(Shape):
     key: str
     name: str
-    remaining: Annotated[int, Field(ge=0, description="Eligible spend still missing, in minor units.")]
+    remaining: Annotated[int, Field(ge=0, description="Still missing: minor units, points or orders, see `metric`.")]
 
 
 class Tier(Shape):
@@ -59,12 +59,22 @@ class Tier(Shape):
     name: str
     since: datetime
     next: NextTier | None
+    metric: Annotated[str, Field(description="What counts: `eligible_spend` in minor units, `points` or `orders`.")]
+    value: Annotated[int, Field(description="How much has counted in the window or the year so far.")]
+    by_hand: Annotated[bool, Field(description="Whether somebody gave the tier, whatever counts.")]
+    until: Annotated[datetime | None, Field(description="When it ends unless more counts by then; null: not so far.")]
+    missing: Annotated[int, Field(ge=0, description="How much more by then keeps it.")]
 
 
 class Points(Shape):
     available: Annotated[int, Field(description="What can be spent. Below zero after spent points were taken back.")]
     pending: Annotated[int, Field(description="What waits for a payment or the program's waiting days.")]
     lifetime: Annotated[int, Field(description="All that was ever earned and kept.")]
+
+
+class Expiring(Shape):
+    points: int
+    at: Annotated[datetime, Field(description="When they expire.")]
 
 
 class Referral(Shape):
@@ -77,6 +87,7 @@ class Member(Shape):
     customer_id: Annotated[Id | None, Field(description="The Shopify customer.")]
     email: str | None
     points: Points
+    expiring: Annotated[Expiring | None, Field(description="What expires next; null: nothing so far.")]
     tier: Tier
     referral: Annotated[Referral | None, Field(description="Null while the shop runs no referrals.")]
     joined_at: datetime
@@ -157,16 +168,6 @@ class Order(Shape):
     points: Annotated[OrderPoints, Field(description="What the order has earned and kept so far.")]
     lines: list[OrderLine]
     postings: list[Posting]
-
-
-class Reward(Shape):
-    key: str
-    name: str
-    cost: Annotated[int, Field(description="In points.")]
-
-
-class RewardList(Shape):
-    items: list[Reward]
 
 
 class MembersQuery(Asked):

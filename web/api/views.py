@@ -9,6 +9,7 @@ from loyalty.models import Member
 from tiers.queries import standings
 from web.api import paging, present, shapes
 from web.api.endpoint import Call, Operation, endpoint
+from web.api.expiry import expiring
 
 
 @endpoint("GET", "/members", problems=(400, 422))
@@ -82,21 +83,14 @@ def read_order(call: Call, order_id: int) -> shapes.Order:
     return present.order(queries.order(call.session, call.shop_id, order_id, published), published)
 
 
-@endpoint("GET", "/rewards")
-def list_rewards(call: Call) -> shapes.RewardList:
-    """What points can be spent on."""
-    program = queries.current_program(programs.load(call.session, [call.shop_id]), call.shop_id, clock.now())
-    offered = program.rewards if program else ()
-    return shapes.RewardList(items=[shapes.Reward(key=r.key, name=r.name, cost=r.cost) for r in offered])
-
-
 def _members(call: Call, rows: Sequence[Member]) -> list[shapes.Member]:
     if not rows:
         return []
     now = clock.now()
-    version = programs.load(call.session, [call.shop_id]).in_force(call.shop_id, now)
-    standing = standings(call.session, rows, version, now)
-    return [present.member(row, standing[row.id]) for row in rows]
+    published = programs.load(call.session, [call.shop_id])
+    standing = standings(call.session, rows, published.in_force(call.shop_id, now), now)
+    ahead = expiring(call, rows, published)
+    return [present.member(row, standing[row.id], ahead[row.id]) for row in rows]
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -105,5 +99,4 @@ OPERATIONS: tuple[Operation, ...] = (
     list_postings,
     create_adjustment,
     read_order,
-    list_rewards,
 )
