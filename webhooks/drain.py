@@ -35,10 +35,17 @@ _CLAIMED = sa.text("SELECT set_config('rapport.claim', '', true)")
 
 def drain(database: Database, seconds: float = 300) -> int:
     """Work off what is due, for so many seconds at most, and return how many deliveries that were."""
-    worked, end = 0, time.monotonic() + seconds
+    worked, end, known = 0, time.monotonic() + seconds, False
     while time.monotonic() < end and (batch := _drain_batch(database)):
         worked += batch
+        known = known or _gather_statistics(database)
     return worked
+
+
+def _gather_statistics(database: Database) -> bool:
+    """Have PostgreSQL look at tables that were empty until now. True once it knows all of those the drain works on."""
+    with database.transaction() as session:
+        return bool(session.scalar(sa.text("SELECT gather_first_statistics()")))
 
 
 def waiting(database: Database) -> bool:
