@@ -68,7 +68,12 @@ def make_up(connection: "psycopg.Connection[Any]", table: str, shop: int) -> Non
         "AND column_default IS NULL AND is_identity = 'NO'",
         [table],
     ).fetchall()
-    samples = {"bigint": shop, "text": f"made up {shop}", "bytea": b"x", "jsonb": "{}", "integer": 1, "smallint": 1}
+    # "issued" is one of the states of a reward; other words may be any.
+    word = "issued" if table == "member_rewards" else f"made up {shop}"
+    samples: dict[str, Any] = {
+        "bigint": shop, "text": word, "bytea": b"x", "jsonb": "{}", "integer": 1, "smallint": 1, "boolean": True,
+        "date": datetime.now(UTC).date(), "uuid": f"{shop:032x}",
+    }  # fmt: skip
     values = [samples.get(kind, datetime.now(UTC)) for _, kind in needed]
     columns = sql.SQL(", ").join(sql.Identifier(name) for name, _ in needed)
     places = sql.SQL(", ").join([sql.Placeholder()] * len(needed))
