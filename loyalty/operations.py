@@ -13,6 +13,8 @@ from core.db import insert_rows, rows_by
 from core.errors import Conflict, InvalidInput, NotFound
 from core.events import Happened, record
 from loyalty.accounts import Account, lock_accounts, write_accounts
+from loyalty.activities.points import Earned, note_points
+from loyalty.activities.rules import joining_points
 from loyalty.models import Member, Posting
 from loyalty.programs import Programs, Version
 from loyalty.rules import Balance, Move
@@ -170,11 +172,11 @@ def _insert_members(session: Session, customers: list[Customer], programs: Progr
         suffix="ON CONFLICT (shop_id, customer_id) DO NOTHING RETURNING shop_id, customer_id, id, joined_at",
     )
     joined = inserted.fetchall() if inserted else []
-    _welcome(session, joined, versions)
+    _welcome(session, joined, versions, programs)
 
 
 def _member_row(customer: Customer, version: Version) -> tuple[Any, ...]:
-    points = version.program.joining.points
+    points = _joining_points(version, customer.seen_at)
     lowest = version.program.ladder.tiers[0].key
     return (
         customer.shop_id,
@@ -193,26 +195,30 @@ def _member_row(customer: Customer, version: Version) -> tuple[Any, ...]:
     )
 
 
-def _welcome(session: Session, joined: Sequence[Any], versions: dict[tuple[int, int], Version]) -> None:
+def _joining_points(version: Version, at: datetime) -> int:
+    return joining_points(version.program.joining, version.program.zone, at)
+
+
+def _welcome(
+    session: Session, joined: Sequence[Any], versions: dict[tuple[int, int], Version], programs: Programs
+) -> None:
     recorded_at = clock.now()
     postings, happened = [], []
     for shop_id, customer_id, member_id, joined_at in joined:
         version = versions[shop_id, customer_id]
-        rule = version.program.joining
-        happened.append(
-            Happened(
-                shop_id, "member.joined", {"points": rule.points}, joined_at, member_id, None, version.number, "shopify"
-            )
-        )
-        if rule.points:
-            explanation = msgspec.json.encode({"rule": rule.key, "points": rule.points, "reason": "joined"}).decode()
+        rule, points = version.program.joining, _joining_points(version, joined_at)
+        told = {"points": points}
+        happened.append(Happened(shop_id, "member.joined", told, joined_at, member_id, None, version.number, "shopify"))
+        if points:
+            explanation = msgspec.json.encode({"rule": rule.key, "points": points, "reason": "joined"}).decode()
             postings.append(
                 NewPosting(
-                    shop_id, member_id, "bonus", "issued", "available", rule.points, f"joined:{member_id}", None,
-                    version.number, rule.key, explanation, "shopify", joined_at, recorded_at, rule.points, 0,
+                    shop_id, member_id, "bonus", "issued", "available", points, f"joined:{member_id}", None,
+                    version.number, rule.key, explanation, "shopify", joined_at, recorded_at, points, 0,
                 )
             )  # fmt: skip
     write_postings(session, postings)
+    note_points(session, programs, [Earned(p.shop_id, p.member_id, p.key, p.occurred_at, p.points) for p in postings])
     record(session, happened)
 
 
@@ -247,6 +253,21 @@ def locked_member(session: Session, shop_id: int, member_id: int) -> Member:
     return member
 
 
+def acting_member(session: Session, shop_id: int, member_id: int) -> Member:
+    """The member, locked, if they may still earn and spend. Raises as `check_acting` does."""
+    member = locked_member(session, shop_id, member_id)
+    check_acting(member)
+    return member
+
+
+def check_acting(member: Member) -> None:
+    """Raises NotFound for an erased member, Conflict (`member_merged`) for one that was merged into another."""
+    if member.erased_at is not None:
+        raise NotFound("there is no such member", code="no_member")
+    if member.merged_into is not None:
+        raise Conflict("this member was merged into another", code="member_merged", member_id=str(member.merged_into))
+
+
 def adjust(
     session: Session, shop_id: int, member_id: int, points: int, reason: str, *, actor: str, key: str
 ) -> Posting:
@@ -256,9 +277,7 @@ def adjust(
     """
     if not points or abs(points) > MAX_ADJUSTMENT:
         raise InvalidInput(f"points must be from 1 to {MAX_ADJUSTMENT:,}, or that many below zero", code="bad_points")
-    member = locked_member(session, shop_id, member_id)
-    if member.merged_into is not None:
-        raise Conflict("this member was merged into another", code="member_merged", member_id=str(member.merged_into))
+    member = acting_member(session, shop_id, member_id)
     source, target = ("adjusted", "available") if points > 0 else ("available", "adjusted")
     move = Move("adjustment", source, target, abs(points))
     explanation = {"rule": "adjustment", "points": points, "reason": "adjusted", "reason_given": reason}

@@ -18,8 +18,10 @@ from core.errors import NotFound
 from loyalty import program as document
 from loyalty.earning.rules import Bonus, Limit, Terms
 from loyalty.models import ProgramVersion
-from loyalty.program import Program, demo_program, instant
+from loyalty.program import OrderRule, Program, demo_program, instant
+from loyalty.program.document import time_zones
 from loyalty.rules import Policy
+from shops.models import Shop
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,15 +211,25 @@ def load(session: Session, shop_ids: Iterable[int]) -> Programs:
 
 
 def publish_first(session: Session, shop_id: int) -> None:
-    """The program every new shop starts from. What was bought before the shop came to us earns nothing."""
+    """The program every new shop starts from, by its own clock. What was bought before it came to us earns nothing."""
     if not load(session, [shop_id]).of(shop_id):
-        program = demo_program()
-        orders = program.orders.model_copy(update={"starts_at": clock.now()})
-        first = program.model_copy(update={"orders": orders})
+        zone = session.scalar(sa.select(Shop.timezone).where(Shop.id == shop_id))
+        orders = OrderRule(starts_at=clock.now())
+        first = demo_program().model_copy(
+            update={"orders": orders, "timezone": zone if zone in time_zones() else "UTC"}
+        )
         publish(session, shop_id, first, effective_from=clock.now(), actor="install")
 
 
-def publish(session: Session, shop_id: int, program: Program, *, effective_from: datetime, actor: str) -> int:
+def publish(
+    session: Session,
+    shop_id: int,
+    program: Program,
+    *,
+    effective_from: datetime,
+    actor: str,
+    note: str | None = None,
+) -> int:
     """Publish the next version of a shop's program and return its number."""
     number = 1 + (
         session.scalar(sa.select(sa.func.max(ProgramVersion.version)).where(ProgramVersion.shop_id == shop_id)) or 0
@@ -230,6 +242,7 @@ def publish(session: Session, shop_id: int, program: Program, *, effective_from:
             effective_from=effective_from,
             published_at=clock.now(),
             actor=actor,
+            note=note,
         )
     )
     session.flush()

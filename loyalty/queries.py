@@ -1,7 +1,6 @@
 """Members, postings and settled orders, read for pages and the API. Every query names its shop."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -135,8 +134,3 @@ def not_earning(order: KnownOrder, version: Version, spend: Spend) -> str | None
 def tier_names(program: Program) -> dict[str, str]:
     """Names of a program's tiers by key."""
     return {tier.key: tier.name for tier in program.ladder.tiers}
-
-
-def current_program(programs: Programs, shop_id: int, now: datetime) -> Program | None:
-    """The program in force, or None for a shop that has published none yet."""
-    return programs.in_force(shop_id, now).program if programs.of(shop_id) else None

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 # How far an order's payment has come; breaks ties between two snapshots of the same second.
 STATUS_RANK = {
@@ -63,7 +64,11 @@ class Refund(Struct, frozen=True):
 
 
 class OrderState(Struct, frozen=True, omit_defaults=True):
-    """A snapshot of an order as far as points care; refunds are kept beside it, for they come on their own too."""
+    """A snapshot of an order as far as points care; refunds are kept beside it, for they come on their own too.
+
+    Shopify does not say when an order was paid. `first_paid` is the earliest moment at which we heard that it was, and
+    `was_unpaid` whether we ever heard that it was not: both of all snapshots, see `paid_by_all`.
+    """
 
     order_id: int
     name: str
@@ -81,6 +86,13 @@ class OrderState(Struct, frozen=True, omit_defaults=True):
     discount_codes: tuple[str, ...] = ()
     source_name: str | None = None
     fulfilled_at: datetime | None = None
+    first_paid: datetime | None = None
+    was_unpaid: bool = False
+
+    @property
+    def paid_at(self) -> datetime:
+        """When it was paid: as it was placed, unless we know that it was not."""
+        return max(self.processed_at, self.first_paid) if self.first_paid and self.was_unpaid else self.processed_at
 
 
 Refunds = Mapping[int, Refund]
@@ -98,6 +110,16 @@ def newer(known: OrderState | None, arrived: OrderState) -> OrderState:
     if after != before:
         return arrived if after > before else known
     return max(known, arrived, key=repr)
+
+
+def paid_by_all(state: OrderState, *told: OrderState | None) -> OrderState:
+    """The snapshot with what all that was told says of its payment, whichever came last."""
+    snapshots = [state, *filter(None, told)]
+    first_paid = min((one.first_paid for one in snapshots if one.first_paid), default=None)
+    was_unpaid = any(one.was_unpaid for one in snapshots)
+    if (first_paid, was_unpaid) == (state.first_paid, state.was_unpaid):
+        return state
+    return replace(state, first_paid=first_paid, was_unpaid=was_unpaid)
 
 
 def _progress(state: OrderState) -> tuple[Any, ...]:
@@ -149,10 +171,7 @@ class Spend(Struct, frozen=True):
     lines: tuple[LineSpend, ...]
     gross: int
     refunds: tuple[tuple[int, datetime, int], ...]
-
-    @property
-    def refunded(self) -> int:
-        return sum(amount for _, _, amount in self.refunds)
+    refunded: int
 
     @property
     def net(self) -> int:
@@ -167,8 +186,10 @@ def eligible_spend(order: OrderState, refunds: Refunds, policy: Policy) -> Spend
     gross = sum(line.gross for line in lines)
     if policy.include_shipping:
         gross += _refund_shipping(order, in_order, policy, given_back)
-    dated = tuple((r.id, max(r.created_at, order.processed_at), given_back.get(r.id, 0)) for r in in_order)
-    return Spend(tuple(lines), gross, tuple(entry for entry in dated if entry[2]))
+    dated = tuple(
+        (r.id, max(r.created_at, order.processed_at), amount) for r in in_order if (amount := given_back.get(r.id))
+    )
+    return Spend(tuple(lines), gross, dated, sum(given_back.values()))
 
 
 def _line_spend(
@@ -246,6 +267,11 @@ def spend_facts(order: OrderState, spend: Spend, deleted_at: datetime | None = N
     if ended_at is not None:
         facts.append(Fact("cancel", ended_at, -(spend.gross - sum(amount for _, _, amount in refunds)), -1))
     return tuple(fact for fact in facts if fact.amount or fact.orders)
+
+
+def orders_at(facts: Iterable[Fact], moment: datetime) -> int:
+    """How many orders these facts add at one moment."""
+    return sum(fact.orders for fact in facts if fact.at == moment)
 
 
 class Move(Struct, frozen=True):

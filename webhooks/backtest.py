@@ -24,7 +24,7 @@ from loyalty.models import Member, SpendFact
 from loyalty.orders import KnownOrder
 from loyalty.program import Program, Reward
 from loyalty.programs import Version
-from loyalty.rules import Fact, Spend, eligible_spend, spend_facts
+from loyalty.rules import Fact, Spend, eligible_spend, orders_at, spend_facts
 from tiers.ladders import ladder_of
 from tiers.models import TierOverride
 from tiers.rules import ENDLESS, INSTANT, Measure, Override, Rung, SpendHistory, Years, standing
@@ -158,6 +158,7 @@ class Replay:
         self.person, self.version, self.now = person, version, now
         self.ladder = ladder_of(version)
         self.uses = Uses()
+        self.twins = Counter[datetime]()  # orders run already, by their moment
         self.spends: dict[int, Spend] = {}
         self.facts: dict[int, tuple[Fact, ...]] = {}
         for order in person.orders:
@@ -207,7 +208,9 @@ class Replay:
         assert order.state is not None
         placed, zone = order.state.processed_at, self.version.program.zone
         used = {rule: self.uses.before((0, 0), rule, placed, order.order_id, zone) for rule in self.version.limited}
-        return Circumstances(1 + self.orders.before(placed, ENDLESS), used, order.labels or {})
+        before = self.orders.before(placed, ENDLESS) + self.twins[placed]
+        self.twins[placed] += orders_at(self.facts[order.order_id], placed)
+        return Circumstances(1 + before, used, order.labels or {})
 
 
 def _unlabelled(order: KnownOrder, version: Version) -> bool:

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from core.errors import InvalidInput
 from core.money import MAX_MINOR, minor_digits, to_minor
-from loyalty.rules import Line, OrderState, Refund, RefundLine
+from loyalty.rules import HOLDING, PAID, Line, OrderState, Refund, RefundLine
 
 Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Quantity = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -203,12 +203,14 @@ def order_state(payload: OrderPayload, shop_currency: str) -> OrderState:
     processed_at = moment(payload.processed_at or payload.created_at or payload.updated_at, "processed_at")
     shipping = payload.shipping_lines or []
     tip = _money(None, payload.total_tip_received, currency)
+    status = text(payload.financial_status, 40) or "pending"
+    updated_at = moment(payload.updated_at or processed_at, "updated_at")
     return OrderState(
         order_id=payload.id,
         name=text(payload.name, 80) or f"#{payload.id}",
         processed_at=processed_at,
-        updated_at=moment(payload.updated_at or processed_at, "updated_at"),
-        status=text(payload.financial_status, 40) or "pending",
+        updated_at=updated_at,
+        status=status,
         cancelled_at=moment(payload.cancelled_at, "cancelled_at") if payload.cancelled_at else None,
         test=bool(payload.test),
         currency=currency,
@@ -220,6 +222,8 @@ def order_state(payload: OrderPayload, shop_currency: str) -> OrderState:
         discount_codes=tuple(text(c.code, 255) or "" for c in payload.discount_codes or () if c.code),
         source_name=text(payload.source_name, 80),
         fulfilled_at=_fulfilled_at(payload),
+        first_paid=updated_at if status in PAID else None,
+        was_unpaid=status in HOLDING,
     )
 
 

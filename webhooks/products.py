@@ -1,7 +1,5 @@
 """What bonuses ask of products: read from the shop when an order needs it, then the orders that waited are settled."""
 
-import sqlalchemy as sa
-
 from core import clock
 from core.db import Database
 from core.effects import PermanentFailure
@@ -9,11 +7,8 @@ from loyalty import products
 from loyalty.earning.rules import Labels
 from loyalty.models import Order
 from shops.admin import Admin, AdminRefused
-from webhooks.arrivals import Arrival
 from webhooks.payloads import gid_number
-from webhooks.settlement import settle
-
-BATCH = 200
+from webhooks.upkeep import settle_all_again
 
 
 def fetch_product(database: Database, shop_id: int, product_id: str) -> None:
@@ -24,7 +19,8 @@ def fetch_product(database: Database, shop_id: int, product_id: str) -> None:
     labels = _read(database, shop_id, int(product_id))
     with database.transaction(shop_id) as session:
         products.keep(session, shop_id, {int(product_id): labels}, clock.now())
-    _settle_waiting(database, shop_id)
+    holds_it = Order.state["lines"].contains([{"product_id": int(product_id)}])
+    settle_all_again(database, shop_id, Order.labels_wanted, holds_it)
 
 
 def _read(database: Database, shop_id: int, product_id: int) -> Labels:
@@ -37,16 +33,3 @@ def _read(database: Database, shop_id: int, product_id: int) -> Labels:
         return Labels()
     collections = frozenset(gid_number(collection["id"]) for collection in node["collections"]["nodes"])
     return Labels(frozenset(tag.casefold() for tag in node["tags"]), collections)
-
-
-def _settle_waiting(database: Database, shop_id: int) -> None:
-    """Each waiting order once: one that lacks another product goes on waiting for that."""
-    last = 0
-    while True:
-        with database.transaction(shop_id) as session:
-            waiting = sa.select(Order.order_id).where(Order.shop_id == shop_id, Order.labels_wanted)
-            found = session.scalars(waiting.where(Order.order_id > last).order_by(Order.order_id).limit(BATCH)).all()
-            settle(session, [Arrival(shop_id, order_id, again=True) for order_id in found])
-        if not found:
-            return
-        last = found[-1]

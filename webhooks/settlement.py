@@ -9,7 +9,8 @@ batches never wait for each other in a circle. (Merges lock members out of turn;
 batch is tried again one delivery at a time.)
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,8 +32,21 @@ from loyalty.expiry.rules import first_look
 from loyalty.operations import Customer, Entry, NewPosting
 from loyalty.orders import Key, KnownOrder, later_orders, read_orders, write_orders
 from loyalty.programs import Programs, Version
+from loyalty.rewards import rules as reward_rules
 from loyalty.rewards import uses as rewards
-from loyalty.rules import Balance, Fact, Move, Spend, eligible_spend, merge_refunds, moves, newer, spend_facts
+from loyalty.rules import (
+    Balance,
+    Fact,
+    Move,
+    Spend,
+    eligible_spend,
+    merge_refunds,
+    moves,
+    newer,
+    orders_at,
+    paid_by_all,
+    spend_facts,
+)
 from tiers import courses
 from tiers.courses import Courses
 from tiers.operations import climb, gifts, set_reviews, write_periods
@@ -88,6 +102,7 @@ class Settlement:
         self.spends: dict[Key, Spend] = {}
         self.courses: Courses
         self.uses = Uses()
+        self.twins = Counter[tuple[Key, datetime]]()  # orders that were posted already, by member and moment
         self.rewards: list[rewards.Held] = []
         self.postings: list[NewPosting] = []
         self.happened: list[Happened] = []
@@ -97,7 +112,7 @@ class Settlement:
     def run(self, arrivals: dict[Key, Arrival], told: dict[Key, Customer]) -> None:
         self.programs = programs.load(self.session, {shop_id for shop_id, _ in (*arrivals, *told)})
         arrivals, owners, members = self._owners(arrivals, told)
-        self.rewards = rewards.held(self.session, _codes(arrivals.values()))
+        self.rewards = rewards.held(self.session, self._codes(arrivals.values()))
         holders = {(held.shop_id, held.member_id) for held in self.rewards}
         self._lock(arrivals, owners, holders | {(key[0], members[key]) for key in told if key in members})
         operations.update_customers(self.session, told.values())
@@ -134,6 +149,13 @@ class Settlement:
         for guest in operations.erased_emails(self.session, set(guests.values()) - claimed.keys()):
             arrivals |= {key: arrivals[key]._replace(guest_email=None) for key, g in guests.items() if g == guest}
         return arrivals, owners, enrolled.members
+
+    def _codes(self, arrivals: Collection[Arrival]) -> list[tuple[int, str]]:
+        """The discount codes of these orders. News of a deletion does not tell them: they are known, or not yet."""
+        told = [(a.shop_id, a.state) for a in arrivals]
+        deleted = read_orders(self.session, sorted(a.key for a in arrivals if a.deleted_at))
+        states = told + [(order.shop_id, order.state) for order in deleted]
+        return [(shop_id, code.upper()) for shop_id, state in states if state for code in state.discount_codes]
 
     # Locks: members, then orders.
 
@@ -172,7 +194,7 @@ class Settlement:
         believed = arrival.owner is not None or state is arrival.state or before.member is None
         after = replace(
             before,
-            state=state,
+            state=state and paid_by_all(state, before.state, arrival.state),
             refunds=merge_refunds(before.refunds, arrival.refunds),
             deleted_at=earliest(before.deleted_at, arrival.deleted_at),
             member=(believed and owner) or before.member,
@@ -188,7 +210,10 @@ class Settlement:
         """The order's points leave the member who held them; the new owner earns them anew."""
         account = self.accounts[before.shop_id, before.member or 0]
         explanation = {**(before.settled or {}), "points": 0, "reason": "moved_to_other_member"}
-        self._make(after, account, moves(before.pending, before.available, 0, 0), explanation, self.now)
+        made = moves(before.pending, before.available, 0, 0)
+        self._make(after, account, made, explanation, self.now)
+        if not account.merged_into:
+            self._forgive(after, account, made, explanation, self.now)
         after.pending = after.available = 0
         after.settled = None
 
@@ -262,8 +287,9 @@ class Settlement:
 
     def _later(self) -> list[Any]:
         first: dict[Key, datetime] = {a.key: min(a.changed_at) for a in self.accounts.values() if a.changed_at}
-        for key, placed in self._in_turn():
-            first[key] = min(first.get(key, placed), placed)
+        for key, placed in self._in_turn().items():
+            # Orders of one moment have their turns, too.
+            first[key] = min(first.get(key, placed), placed - INSTANT)
         asked = [
             (*key, moment, self._until(self.accounts[key]))
             for key, moment in sorted(first.items())
@@ -271,14 +297,19 @@ class Settlement:
         ]
         return [row for row in later_orders(self.session, asked) if (row.shop_id, row.order_id) not in self.changed]
 
-    def _in_turn(self) -> Iterator[tuple[Key, datetime]]:
-        """Members whose later orders depend on more than facts: a held or refused order, too, takes or frees room."""
+    def _in_turn(self) -> dict[Key, datetime]:
+        """Members whose later orders depend on more than facts: a held or refused order, too, takes or frees room.
+
+        With the moment from which on they do: that of the first order that changes, as it was and as it will be.
+        """
+        first: dict[Key, datetime] = {}
         for order in self._earning():
-            if order.state and self.programs.traits(order.shop_id).sequential:
-                yield self._account(order).key, order.state.processed_at
-                held = self.orders.get(order.key)
-                if held and held.member:
-                    yield (order.shop_id, held.member), order.state.processed_at
+            if self.programs.traits(order.shop_id).sequential:
+                for one in filter(None, (order, self.orders.get(order.key))):
+                    if one.state and one.member:
+                        key, placed = (one.shop_id, one.member), one.state.processed_at
+                        first[key] = min(first.get(key, placed), placed)
+        return first
 
     def _until(self, account: Account) -> datetime:
         """How late an order may be placed and still feel what has changed now."""
@@ -318,12 +349,8 @@ class Settlement:
         )
 
     def _load_uses(self) -> None:
-        since: dict[Key, datetime] = {}
-        for order in self._limited():
-            key, placed = self._account(order).key, order.state.processed_at  # type: ignore[union-attr]
-            since[key] = min(since.get(key, placed), placed)
-        if since:
-            self.uses = uses.load(self.session, since, without=[order.key for order in self._limited()])
+        if limited := [order.key for order in self._limited()]:
+            self.uses = uses.load(self.session, self._in_turn(), without=limited)
 
     def _limited(self) -> list[KnownOrder]:
         """The orders of shops where some rule on orders has a limit."""
@@ -343,13 +370,12 @@ class Settlement:
         reason = why(order.settled, wanted.explanation)
         explanation = {**wanted.explanation, "reason": reason, **_before(order)}
         made = moves(order.pending, order.available, wanted.pending, wanted.available)
-        at, before = _occurred_at(order, reason), account.balance.available
+        at = _occurred_at(order, reason)
         if reason == "settled_again" and order.release_at and wanted.available > order.available:
             explanation["reason"], at = "released", order.release_at
         order.tier_key, order.version = rung.key, version.number
         self._make(order, account, made, explanation, at)
-        if version.program.clawback == "clamp":
-            self._forgive(order, account, before, explanation, at)
+        self._forgive(order, account, made, explanation, at)
         order.pending, order.available = wanted.pending, wanted.available
         order.settled, order.release_at = wanted.explanation, wanted.release_at
         self._note_uses(order, wanted.uses)
@@ -375,9 +401,17 @@ class Settlement:
             return ORDINARY
         assert order.state is not None
         key, placed, zone = self._account(order).key, order.state.processed_at, version.program.zone
-        number = 1 + self.courses.orders_before(key, placed) if version.counts_orders else 1
+        number = 1 + self._orders_before(order) if version.counts_orders else 1
         used = {rule: self.uses.before(key, rule, placed, order.order_id, zone) for rule in version.limited}
         return Circumstances(number, used, order.labels or {})
+
+    def _orders_before(self, order: KnownOrder) -> int:
+        """Paid orders that came before; those of the same moment by their numbers, as they are posted."""
+        assert order.state is not None
+        key, placed = self._account(order).key, order.state.processed_at
+        before = self.courses.orders_before(key, placed) + self.twins[key, placed]
+        self.twins[key, placed] += orders_at(self.facts[order.key], placed)
+        return before
 
     def _note_uses(self, order: KnownOrder, used: Sequence[tuple[str, int]]) -> None:
         account, placed = self._account(order), order.state.processed_at  # type: ignore[union-attr]
@@ -394,11 +428,14 @@ class Settlement:
         account.changed_at += [fact.at for fact in before.symmetric_difference(facts)]
 
     def _forgive(
-        self, order: KnownOrder, account: Account, before: int, explanation: dict[str, Any], at: datetime
+        self, order: KnownOrder, account: Account, made: Iterable[Move], explanation: dict[str, Any], at: datetime
     ) -> None:
-        """Points that were spent already are not asked back: the order is reversed in full, the shortfall forgiven."""
-        short = min(before - account.balance.available, -account.balance.available)
-        if short > 0:
+        """Points that were spent already are not asked back: the order is reversed in full, the shortfall forgiven.
+
+        What only waits again is not taken back, and so not forgiven.
+        """
+        short = _short(account, made)
+        if short > 0 and self._version(order).program.clawback == "clamp":
             forgiven = {**explanation, "reason": "spent_points_forgiven"}
             self._append(order, account, Move("adjustment", "adjusted", "available", short), forgiven, at)
 
@@ -470,8 +507,20 @@ class Settlement:
         """Post what does not come from an order's own points. The accounts are locked."""
         for entry in entries:
             account = self.accounts[entry.shop_id, entry.member_id]
-            self.postings.append(operations.enter(account, entry, self.now))
-            self.happened.append(operations.entered(account, entry))
+            self._enter_one(account, entry)
+            short = _short(account, [entry.move])
+            if (
+                short > 0
+                and self.programs.numbered(entry.shop_id, entry.program_version or 0).program.clawback == "clamp"
+            ):
+                told = {**entry.explanation, "points": short, "reason": "spent_points_forgiven"}
+                back = Move("adjustment", "adjusted", "available", short)
+                forgiven = entry._replace(move=back, key=f"{entry.key}:forgiven", explanation=told)
+                self._enter_one(account, forgiven)
+
+    def _enter_one(self, account: Account, entry: Entry) -> None:
+        self.postings.append(operations.enter(account, entry, self.now))
+        self.happened.append(operations.entered(account, entry))
 
     # Writing, set by set.
 
@@ -512,10 +561,6 @@ class Settlement:
         return moved_house or set(self.facts[key]) != set(self.facts_before.get(key, ()))
 
 
-def _codes(arrivals: Iterable[Arrival]) -> list[tuple[int, str]]:
-    return [(a.shop_id, code.upper()) for a in arrivals if a.state for code in a.state.discount_codes]
-
-
 def _asks(version: Version, order: KnownOrder) -> bool:
     return bool(version.bonuses) and version.wants_labels(order.state.processed_at)  # type: ignore[union-attr]
 
@@ -529,9 +574,14 @@ def _unlabelled(order: KnownOrder) -> set[int]:
 def _seen(order: KnownOrder, code: str) -> rewards.CodeSeen:
     state = order.state
     assert state is not None
-    ended = order.deleted_at is not None or state.cancelled_at is not None
-    undone = ended or state.status in ("voided", "expired", "refunded")
+    undone = reward_rules.undone(state, order.deleted_at)
     return rewards.CodeSeen(order.shop_id, code, order.order_id, state.processed_at, undone, state.name)
+
+
+def _short(account: Account, made: Iterable[Move]) -> int:
+    """How many of the points that were just taken back were spent already."""
+    taken = sum(move.points for move in made if (move.source, move.target) == ("available", "issued"))
+    return min(taken, -account.balance.available)
 
 
 def _spent(fact: Fact) -> Fact:

@@ -33,6 +33,24 @@ def claim_guest_orders(database: Database) -> int:
     return _settle_again(database, claimable.group_by(Order.shop_id, Order.order_id))
 
 
+def count_points(database: Database, shop_id: int, _: str) -> None:
+    """Settle all orders of a shop again, for a ladder that goes by points from now on. An effect: may be repeated."""
+    settle_all_again(database, shop_id)
+
+
+def settle_all_again(database: Database, shop_id: int, *which: Any) -> None:
+    """Settle a shop's orders again, those that meet all of `which` at their turn, each once."""
+    last = 0
+    while True:
+        with database.transaction(shop_id) as session:
+            orders = sa.select(Order.order_id).where(Order.shop_id == shop_id, Order.order_id > last, *which)
+            found = session.scalars(orders.order_by(Order.order_id).limit(BATCH)).all()
+            settle(session, [Arrival(shop_id, order_id, again=True) for order_id in found])
+        if not found:
+            return
+        last = found[-1]
+
+
 def _settle_again(database: Database, orders: Any) -> int:
     """Settle again what the query finds, batch by batch; an order that fails is left out, and for the next time."""
     shops = all_shop_ids(database)

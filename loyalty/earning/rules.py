@@ -12,6 +12,8 @@ counts. What a limited rule brings is floored by itself before its limit cuts it
 Pure: no database, no HTTP, no clock. Money is minor units; exact integers of a tiny unit stand for fractions of points.
 """
 
+import functools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -20,14 +22,17 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loyalty.rules import HOLDING, PAID, Fact, OrderState, Policy, Refunds, Spend, eligible_spend
+from loyalty.rules import HOLDING, PAID, Fact, OrderState, Policy, Refund, Refunds, Spend, eligible_spend
 
 # Rates and multipliers have at most four decimals.
 _EXACT = 10**4
 
 
 class Limit(Struct, frozen=True):
-    """How much a rule may bring one member, in points and in times (orders), on one day of the shop and ever."""
+    """How much a rule may bring one member, in points and in times (orders), on one day of the shop and ever.
+
+    What the rule brought under versions in which it had no limit does not count.
+    """
 
     points_per_day: int | None = None
     points_ever: int | None = None
@@ -46,12 +51,15 @@ class Used(Struct, frozen=True):
 
 def room(limit: Limit, used: Used) -> int | None:
     """The points that are left under a limit, 0 when its times are used up, None when there is no end of points."""
-    times = ((limit.times_per_day, used.times_today), (limit.times_ever, used.times_ever))
-    if any(most is not None and had >= most for most, had in times):
+    if limit.times_per_day is not None and used.times_today >= limit.times_per_day:
         return 0
-    points = ((limit.points_per_day, used.points_today), (limit.points_ever, used.points_ever))
-    left = [max(0, most - had) for most, had in points if most is not None]
-    return min(left, default=None)
+    if limit.times_ever is not None and used.times_ever >= limit.times_ever:
+        return 0
+    left = None if limit.points_per_day is None else max(0, limit.points_per_day - used.points_today)
+    if limit.points_ever is not None:
+        ever = max(0, limit.points_ever - used.points_ever)
+        left = ever if left is None else min(left, ever)
+    return left
 
 
 class Bonus(Struct, frozen=True):
@@ -74,6 +82,10 @@ class Bonus(Struct, frozen=True):
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     limit: Limit | None = None
+
+    @property
+    def is_for_all(self) -> bool:
+        return not (self.products or self.variants or self.collections or self.vendors or self.tags)
 
     @property
     def wants_labels(self) -> bool:
@@ -220,18 +232,18 @@ def _grants(
 
     def worth(bonus: Bonus, matched: Iterable[int]) -> int:
         amount = _worth(bonus, [parts[index] for index in matched], scale, unit)
-        return _cut(amount, scale, bonus.limit, circumstances.used.get(bonus.rule))
+        return _cut(amount, scale, bonus.limit, circumstances.used.get(bonus.rule)) if bonus.limit else amount
 
     offered = []
     for bonus in terms.bonuses:
         if _applies(bonus, order, spend, terms, circumstances):
-            matched = frozenset(i for i, part in enumerate(parts) if _matches(bonus, part, circumstances.labels))
+            matched = _matching(bonus, parts, circumstances.labels)
             offered.append((worth(bonus, matched), bonus, matched))
     if terms.best:
         offered.sort(key=lambda offer: (-offer[0], offer[1].rule))
     granted, taken = [], frozenset[int]()
     for amount, bonus, matched in offered:
-        if matched & taken:
+        if not matched.isdisjoint(taken):
             matched -= taken
             amount = worth(bonus, matched)
         if amount > 0:
@@ -241,7 +253,7 @@ def _grants(
 
 
 def _parts(order: OrderState, spend: Spend) -> list[_Part]:
-    """What is left of the order in parts. Shipping, where it counts, is no product, and earns what every line earns."""
+    """What is left of the order in parts. Shipping, where it counts, is no product, but earns what every line earns."""
     parts = [
         _Part(counted.net, counted.units, line.product_id, line.variant_id, line.vendor)
         for line, counted in zip(order.lines, spend.lines, strict=True)
@@ -266,24 +278,29 @@ def channel(order: OrderState) -> str:
     return "pos" if order.source_name == "pos" else "online"
 
 
+def _matching(bonus: Bonus, parts: list[_Part], labels: Mapping[int, Labels]) -> frozenset[int]:
+    """The places of the parts that a bonus is for."""
+    if bonus.is_for_all:
+        return frozenset(range(len(parts)))
+    return frozenset([place for place, part in enumerate(parts) if _matches(bonus, part, labels)])
+
+
 def _matches(bonus: Bonus, part: _Part, labels: Mapping[int, Labels]) -> bool:
-    if not (bonus.products or bonus.variants or bonus.vendors or bonus.collections or bonus.tags):
-        return True
     if part.product in bonus.products or part.variant in bonus.variants:
         return True
     if bonus.vendors and part.vendor is not None and part.vendor.casefold() in bonus.vendors:
         return True
     known = labels.get(part.product or 0)
-    return known is not None and not (
-        known.tags.isdisjoint(bonus.tags) and known.collections.isdisjoint(bonus.collections)
-    )
+    if known is None:
+        return False
+    return not (known.tags.isdisjoint(bonus.tags) and known.collections.isdisjoint(bonus.collections))
 
 
 def _worth(bonus: Bonus, parts: list[_Part], scale: int, unit: int) -> int:
     if bonus.multiplier is not None:
-        return sum(part.net for part in parts) * unit * (_exact(bonus.multiplier) - _EXACT) // _EXACT
+        return sum([part.net for part in parts]) * unit * (_exact(bonus.multiplier) - _EXACT) // _EXACT
     if bonus.per_item:
-        return bonus.points * sum(part.units for part in parts) * scale
+        return bonus.points * sum([part.units for part in parts]) * scale
     return bonus.points * scale if any(part.units for part in parts) else 0
 
 
@@ -351,7 +368,7 @@ def _release(order: OrderState, terms: Terms, now: datetime) -> tuple[datetime |
     """When pending points become available if that is known, and what they wait for: payment, fulfilment, days."""
     if order.status in HOLDING:
         return None, "payment"
-    begins = order.processed_at
+    begins = order.paid_at
     if terms.on_fulfilled:
         if order.fulfilled_at is None:
             return None, "fulfilment"
@@ -375,7 +392,7 @@ def with_points(
 
     The sum after any fact is what the order was worth at that moment.
     """
-    had, counted, told = 0, dict[int, Any](), []
+    had, counted, told = 0, dict[int, Refund](), []
     outside = _outside(order, terms)
     for fact in sorted(facts, key=lambda fact: (fact.at, fact.cause != "order")):
         if fact.cause.startswith("refund:"):
@@ -383,12 +400,26 @@ def with_points(
             counted[refund] = refunds[refund]
         worth = 0
         if fact.cause != "cancel" and not outside:
-            worth = earned(order, eligible_spend(order, counted, terms.policy), terms, circumstances).points
+            then = _before(order, [refund for number, refund in refunds.items() if number not in counted])
+            worth = earned(then, eligible_spend(then, counted, terms.policy), terms, circumstances).points
         told.append(replace(fact, points=worth - had))
         had = worth
     return tuple(told)
 
 
+def _before(order: OrderState, refunds: Iterable[Refund]) -> OrderState:
+    """The order as it stood before these refunds: what they took off its lines was still there."""
+    taken = Counter[int]()
+    for refund in refunds:
+        taken.update({part.line_id: part.quantity for part in refund.lines})
+    lines = [
+        line if line.current is None or not taken[line.id] else replace(line, current=line.current + taken[line.id])
+        for line in order.lines
+    ]
+    return replace(order, lines=tuple(lines))
+
+
+@functools.lru_cache(maxsize=4096)
 def decimal_text(value: Fraction) -> str:
     """A rate or multiplier as people write it: 5/4 is "1.25", 1 is "1"."""
     return f"{value.numerator / value.denominator:.4f}".rstrip("0").rstrip(".")

@@ -4,8 +4,9 @@ Uses are derived from orders and rewritten with them, so a late order that takes
 it had come in time.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,8 @@ from loyalty.earning.rules import Used
 from loyalty.models import OrderUse
 
 Key = tuple[int, int]
+# When an order was placed, and its number, which parts two of the same second.
+Turn = tuple[datetime, int]
 # A shop's day is at most this long, the change to winter time included.
 LONGEST_DAY = timedelta(hours=25)
 
@@ -23,32 +26,58 @@ _TABLE: Any = OrderUse.__table__
 
 
 class Use(NamedTuple):
-    """The points a limited rule brought one order; the order's number parts two of the same second."""
+    """The points a limited rule brought one order."""
 
     at: datetime
     order_id: int
     points: int
 
 
+class _Course:
+    """What one rule brought one member: orders in turn with the sum before each, after what is long past in sum."""
+
+    __slots__ = ("_sums", "_times_past", "_turns")
+
+    def __init__(self, points: int = 0, times: int = 0) -> None:
+        self._times_past = times
+        self._turns: list[Turn] = []
+        self._sums = [points]
+
+    def used(self, day: Turn, turn: Turn) -> Used:
+        """What was used before a turn, on its day and ever."""
+        begins, end = bisect_left(self._turns, day), bisect_left(self._turns, turn)
+        return Used(self._sums[end] - self._sums[begins], self._sums[end], end - begins, self._times_past + end)
+
+    def add(self, use: Use) -> None:
+        turn = (use.at, use.order_id)
+        place = bisect_left(self._turns, turn)
+        self._turns.insert(place, turn)
+        self._sums[place + 1 :] = [self._sums[place] + use.points, *(s + use.points for s in self._sums[place + 1 :])]
+
+
 class Uses:
-    """The uses of several members, each rule's in a list and, for those long past, a sum."""
+    """The uses of several members, each rule's one by one and, for those long past, in sum."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[int, int, str], tuple[int, int]] = {}
-        self._single: dict[tuple[int, int, str], list[Use]] = {}
+        self._courses: dict[tuple[int, int, str], _Course] = {}
 
     def before(self, member: Key, rule: str, at: datetime, order_id: int, zone: ZoneInfo) -> Used:
         """What a member had used of a rule before this order, ever and on its day in the zone."""
-        points, times = self._sums.get((*member, rule), (0, 0))
-        earlier = [use for use in self._single.get((*member, rule), ()) if (use.at, use.order_id) < (at, order_id)]
-        today = [use.points for use in earlier if use.at.astimezone(zone).date() == at.astimezone(zone).date()]
-        return Used(sum(today), points + sum(use.points for use in earlier), len(today), times + len(earlier))
+        course = self._courses.get((*member, rule))
+        return Used() if course is None else course.used((_day(at, zone), 0), (at, order_id))
 
     def add(self, member: Key, rule: str, use: Use) -> None:
-        self._single.setdefault((*member, rule), []).append(use)
+        self._courses.setdefault((*member, rule), _Course()).add(use)
 
     def add_sum(self, member: Key, rule: str, points: int, times: int) -> None:
-        self._sums[*member, rule] = (points, times)
+        """What was used long before all that is added: comes first."""
+        self._courses[*member, rule] = _Course(points, times)
+
+
+def _day(at: datetime, zone: ZoneInfo) -> datetime:
+    """When the moment's day began there."""
+    local = at.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    return local.astimezone(UTC)
 
 
 def load(session: Session, since: Mapping[Key, datetime], *, without: Iterable[Key]) -> Uses:

@@ -41,7 +41,8 @@ Whole = Annotated[int, Field(strict=True)]
 Points = Annotated[Whole, Field(ge=0, le=MOST_POINTS)]
 Award = Annotated[Whole, Field(ge=1, le=MOST_POINTS)]
 # Minor units of the shop's currency.
-Money = Annotated[Whole, Field(ge=0, le=10**13)]
+MOST_MONEY = 10**13
+Money = Annotated[Whole, Field(ge=0, le=MOST_MONEY)]
 # As text, too: scripts can't hold every id as a number.
 ShopifyId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from loyalty.program.parts import (
+    MOST_MONEY,
     Contradiction,
     Key,
     Moment,
@@ -19,7 +20,8 @@ from loyalty.program.parts import (
 )
 
 Percentage = Annotated[Rate, Field(gt=0, le=100)]
-Cost = Annotated[Whole, Field(ge=1, le=10_000_000)]
+MOST_COST = 10_000_000
+Cost = Annotated[Whole, Field(ge=1, le=MOST_COST)]
 Kind = Literal[
     "amount_off", "percentage", "free_shipping", "free_product", "store_credit", "gift_card", "variable", "custom"
 ]
@@ -103,3 +105,6 @@ class Reward(Part):
             raise Contradiction(f"must be a whole number of steps of {self.step}", "cost")
         if self.most_points is not None and (self.most_points < self.cost or self.most_points % self.step):
             raise Contradiction(f"must be at least the cost, in whole steps of {self.step}", "most_points")
+        most = self.most_points or MOST_COST
+        if most // self.step * self.amount > MOST_MONEY:
+            raise Contradiction(f"is too much: {most:,} points would be worth more than a reward may be", "amount")

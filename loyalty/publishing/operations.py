@@ -199,7 +199,8 @@ def _starts(at: datetime | None, program: Program) -> datetime:
         return now
     if at.year > LATEST_YEAR:
         raise InvalidInput("a program can't start that late", code="bad_start")
-    starts = instant(at, program.zone)
+    # The first moments of all lie before the first in UTC.
+    starts = instant(at, program.zone) if at.year > 1 else None
     if starts is None or starts <= now:
         raise InvalidInput(
             "a program can't start in the past: orders keep the version of their time", code="back_dated"

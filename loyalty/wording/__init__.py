@@ -30,5 +30,6 @@ def sentence(posting: Posting, tier_names: TierNames = MappingProxyType({})) -> 
         return f"{points_text(posting.points)} for {order_name(told)} {are(posting.points)} ready to use."
     if (posting.source, posting.target) == ("available", "pending"):
         waiting = "waits" if posting.points == 1 else "wait"
-        return f"{points_text(posting.points)} for {order_name(told)} {waiting} until the payment is complete."
+        until = "the order has been sent" if told.get("waits") == "fulfilment" else "the payment is complete"
+        return f"{points_text(posting.points)} for {order_name(told)} {waiting} until {until}."
     return TELLERS.get(told.get("reason", ""), plain)(posting, told, tier_names)

@@ -128,7 +128,8 @@ def _other_bonus(posting: Posting, told: Told, _: TierNames) -> str:
 
 
 def _other_limit(posting: Posting, told: Told, _: TierNames) -> str:
-    return f"Another order takes its share of your limit, so for {order_name(told)} {came_or_went(posting)}."
+    why = "Your limit has room again" if signed(posting) > 0 else "Another order takes its share of your limit"
+    return f"{why}, so for {order_name(told)} {came_or_went(posting)}."
 
 
 def _refused(posting: Posting, told: Told, _: TierNames) -> str:
@@ -142,9 +143,8 @@ def _moved(posting: Posting, told: Told, _: TierNames) -> str:
 
 def _forgiven(posting: Posting, told: Told, _: TierNames) -> str:
     were = "was" if posting.points == 1 else "were"
-    return (
-        f"{points_text(posting.points)} for {order_name(told)} {were} spent already, so you keep what you got for them."
-    )
+    earned_for = f"reaching {told['tier_name']}" if "tier_name" in told else order_name(told)
+    return f"{points_text(posting.points)} for {earned_for} {were} spent already, so you keep what you got for them."
 
 
 def _joined(posting: Posting, _: Told, __: TierNames) -> str:

@@ -79,6 +79,8 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("rewards.1.step", 10, "rewards › 10-off › step", "has a meaning for rewards of the kind 'variable' only"),
     ("rewards.1.kind", "percentage", "rewards › 10-off › percentage", "is missing: say how much is off"),
     ("rewards.1.kind", "free_product", "rewards › 10-off › products", "must not be empty: say which product is free"),
+    ("rewards.1", {"key": "any", "name": "Any", "kind": "variable", "cost": 1, "step": 1, "amount": 10**13},
+     "rewards › any › amount", "is too much: 10,000,000 points would be worth more than a reward may be"),
     ("rewards.1.kind", "variable", "rewards › 10-off › step", "is missing: say in which steps points are taken"),
     ("rewards.1", {"key": "any", "name": "Any", "kind": "variable", "cost": 150, "step": 100, "amount": 100},
      "rewards › any › cost", "must be a whole number of steps of 100"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from loyalty.earning.rules import Bonus, Circumstances, Labels, Limit, Terms, Used, earned, room, target, with_points
 from loyalty.rules import Line, OrderState, Policy, Refund, RefundLine, eligible_spend, spend_facts
@@ -201,6 +202,10 @@ WAITING: list[tuple[dict[str, Any], dict[str, Any], timedelta, tuple[int, int, s
     ({"status": "pending"}, {}, timedelta(), (80, 0, "payment")),
     ({}, {"waiting": 14 * DAY}, 13 * DAY, (80, 0, "days")),
     ({}, {"waiting": 14 * DAY}, 14 * DAY, (0, 80, None)),
+    # known to have been unpaid, and paid on the tenth day; or never heard of as unpaid
+    ({"was_unpaid": True, "first_paid": T0 + 10 * DAY}, {"waiting": 14 * DAY}, 23 * DAY, (80, 0, "days")),
+    ({"was_unpaid": True, "first_paid": T0 + 10 * DAY}, {"waiting": 14 * DAY}, 24 * DAY, (0, 80, None)),
+    ({"first_paid": T0 + 10 * DAY}, {"waiting": 14 * DAY}, 14 * DAY, (0, 80, None)),
     ({}, {"on_fulfilled": True}, 90 * DAY, (80, 0, "fulfilment")),
     ({"fulfilled_at": T0 + 2 * DAY}, {"on_fulfilled": True}, 2 * DAY, (0, 80, None)),
     ({"fulfilled_at": T0 + 2 * DAY}, {"on_fulfilled": True, "waiting": 7 * DAY}, 8 * DAY, (80, 0, "days")),
@@ -221,8 +226,10 @@ def test_when_points_become_available(
     assert told == (wanted.release_at.isoformat() if wanted.release_at else None)
 
 
-def test_facts_with_points_add_up_to_what_the_order_is_worth_at_each_moment() -> None:
-    order = basket()
+@pytest.mark.parametrize("current", [(None, None), (1, 0)], ids=["quantities left untold", "quantities left told"])
+def test_facts_with_points_add_up_to_what_the_order_is_worth_at_each_moment(current: tuple[int | None, ...]) -> None:
+    beans, mug = (replace(line, current=left) for line, left in zip((BEANS, MUG), current, strict=True))
+    order = basket(beans, mug, FILTER)
     refunds = {
         1: Refund(1, T0 + DAY, (RefundLine(1, 1, 2000, 0),)),
         2: Refund(2, T0 + 3 * DAY, (RefundLine(2, 1, 3000, 0),)),
