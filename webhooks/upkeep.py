@@ -1,6 +1,7 @@
 """What time does to orders: waiting points are released, and guests' points find the member who enrolled meanwhile."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from webhooks.arrivals import Arrival
 from webhooks.settlement import settle
 
 BATCH = 200
+NOT_SETTLED = "orders not settled again"
 
 
 def release_points(database: Database) -> int:
@@ -39,16 +41,22 @@ def count_points(database: Database, shop_id: int, _: str) -> None:
 
 
 def settle_all_again(database: Database, shop_id: int, *which: Any) -> None:
-    """Settle a shop's orders again, those that meet all of `which` at their turn, each once."""
+    """Settle a shop's orders again, those that meet all of `which` at their turn, each once. One that fails is left."""
     last = 0
     while True:
         with database.transaction(shop_id) as session:
             orders = sa.select(Order.order_id).where(Order.shop_id == shop_id, Order.order_id > last, *which)
             found = session.scalars(orders.order_by(Order.order_id).limit(BATCH)).all()
-            settle(session, [Arrival(shop_id, order_id, again=True) for order_id in found])
         if not found:
             return
+        arrivals = [Arrival(shop_id, order_id, again=True) for order_id in found]
+        batches.apart(arrivals, partial(_settle, database), what=NOT_SETTLED)
         last = found[-1]
+
+
+def _settle(database: Database, arrivals: Sequence[Arrival]) -> None:
+    with database.transaction(*{arrival.shop_id for arrival in arrivals}) as session:
+        settle(session, arrivals)
 
 
 def _settle_again(database: Database, orders: Any) -> int:
@@ -60,8 +68,4 @@ def _settle_again(database: Database, orders: Any) -> int:
             rows = session.execute(orders.limit(limit)).all()
         return [Arrival(row.shop_id, row.order_id, owner=getattr(row, "owner", None), again=True) for row in rows]
 
-    def work(arrivals: Sequence[Arrival]) -> None:
-        with database.transaction(*{arrival.shop_id for arrival in arrivals}) as session:
-            settle(session, arrivals)
-
-    return batches.all_due(due, work, size=BATCH, what="orders not settled again")
+    return batches.all_due(due, partial(_settle, database), size=BATCH, what=NOT_SETTLED)
