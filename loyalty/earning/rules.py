@@ -186,6 +186,8 @@ class Earned(NamedTuple):
     scale: int
     base: int
     granted: tuple[Granted, ...]
+    # Whether a limit took whole points off the base.
+    cut: bool = False
 
     @property
     def points(self) -> int:
@@ -207,10 +209,10 @@ def earned(order: OrderState, spend: Spend, terms: Terms, circumstances: Circums
     scale = 10**order.digits * _EXACT**3
     # Points of one minor unit, in 1 / scale.
     unit = _exact(terms.rate) * _exact(terms.multiplier) * _EXACT
-    base = _cut(max(0, spend.net) * unit, scale, terms.limit, circumstances.used.get(terms.rule))
-    if not terms.bonuses:
-        return Earned(scale, base, ())
-    return Earned(scale, base, tuple(_grants(order, spend, terms, circumstances, scale, unit)))
+    full = max(0, spend.net) * unit
+    base = _cut(full, scale, terms.limit, circumstances.used.get(terms.rule))
+    granted = tuple(_grants(order, spend, terms, circumstances, scale, unit)) if terms.bonuses else ()
+    return Earned(scale, base, granted, cut=full // scale > base // scale)
 
 
 def _exact(value: Fraction) -> int:
@@ -245,7 +247,7 @@ def _grants(
     for amount, bonus, matched in offered:
         if not matched.isdisjoint(taken):
             matched -= taken
-            amount = worth(bonus, matched)
+            amount = worth(bonus, matched) if matched else 0
         if amount > 0:
             granted.append(Granted(bonus, amount))
             taken |= matched if terms.best else frozenset()
@@ -333,7 +335,7 @@ def target(
     if sums is None:
         explanation["refused"] = refused
         return Target(0, 0, None, explanation)
-    _explain_sums(explanation, order, spend, terms, sums)
+    _explain_sums(explanation, sums)
     release_at, waits = _release(order, terms, now)
     if waits:
         explanation["waits"] = waits
@@ -343,14 +345,12 @@ def target(
     return Target(points, 0, release_at, explanation, uses) if waits else Target(0, points, None, explanation, uses)
 
 
-def _explain_sums(explanation: dict[str, Any], order: OrderState, spend: Spend, terms: Terms, sums: Earned) -> None:
+def _explain_sums(explanation: dict[str, Any], sums: Earned) -> None:
     """Only what is out of the ordinary is told: bonuses, and a base that a limit cut."""
     if sums.granted:
         explanation["bonuses"] = [_told(grant, sums.scale) for grant in sums.granted]
-    if terms.limit is not None:
-        full = Fraction(max(0, spend.net), 10**order.digits) * terms.rate * terms.multiplier
-        if full.numerator // full.denominator > sums.base // sums.scale:
-            explanation["limited_to"] = sums.base // sums.scale
+    if sums.cut:
+        explanation["limited_to"] = sums.base // sums.scale
 
 
 def _told(grant: Granted, scale: int) -> dict[str, Any]:
