@@ -70,7 +70,7 @@ _FACTS = """
     SELECT f.shop_id, 'order' AS what, f.order_id, 'spend owner' AS bucket, f.member_id AS cached,
         coalesce(o.member_id, 0) AS ledger
     FROM spend_facts f LEFT JOIN orders o ON o.shop_id = f.shop_id AND o.order_id = f.order_id
-    WHERE o.member_id IS DISTINCT FROM f.member_id"""
+    WHERE f.order_id <> 0 AND o.member_id IS DISTINCT FROM f.member_id"""
 
 _MERGED = """
     SELECT m.shop_id, 'merged member' AS what, m.id, 'available' AS bucket, m.available + m.pending AS cached,

@@ -506,7 +506,9 @@ class Settlement:
     def _enter(self, entries: Iterable[Entry]) -> None:
         """Post what does not come from an order's own points. The accounts are locked."""
         for entry in entries:
-            account = self.accounts[entry.shop_id, entry.member_id]
+            account = self.accounts.get((entry.shop_id, entry.member_id))
+            if account is None:
+                raise Contended("a reward used here went to another member just now")
             self._enter_one(account, entry)
             short = _short(account, [entry.move])
             if (

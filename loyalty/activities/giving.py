@@ -146,8 +146,10 @@ def give_batch(session: Session, shop_id: int, gift_id: int, now: datetime) -> b
     )
     if row is None:
         return False
-    members = session.execute(_receiving(row).limit(BATCH)).all()
-    posted = post_many(session, [_entry(row, member.receiver, now) for member in members])
+    members, posted = _give_next(session, row, now)
+    if len(posted) < len(members):
+        # A merge may have come between reading and locking: whom they are now has not had it.
+        posted += _give_next(session, row, now)[1]
     earned = [Earned(e.shop_id, e.member_id, e.key, e.occurred_at, e.move.points) for e in posted]
     note_points(session, programs.load(session, [shop_id]), earned)
     row.given += len(posted)
@@ -156,6 +158,12 @@ def give_batch(session: Session, shop_id: int, gift_id: int, now: datetime) -> b
     if len(members) < BATCH:
         row.finished_at = now
     return row.finished_at is None
+
+
+def _give_next(session: Session, row: Gift, now: datetime) -> tuple[Sequence[sa.Row[int, int]], list[Entry]]:
+    """The members of the next batch, and what was posted: nobody gets it twice."""
+    members = session.execute(_receiving(row).limit(BATCH)).all()
+    return members, post_many(session, [_entry(row, member.receiver, now) for member in members])
 
 
 def _entry(row: Gift, member_id: int, now: datetime) -> Entry:

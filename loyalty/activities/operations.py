@@ -22,7 +22,7 @@ from loyalty.activities import queries, rules
 from loyalty.activities.models import ActivityDone, Answer, Birthday, Consent
 from loyalty.activities.points import Earned, note_points
 from loyalty.models import Member
-from loyalty.operations import locked_member, post
+from loyalty.operations import acting_member, post
 from loyalty.program import Activity
 from loyalty.program.earning import Nps, Question, Review, Social
 from loyalty.programs import Programs, Version
@@ -31,7 +31,7 @@ from loyalty.rules import Move
 ONCE = "once"
 CHANNELS = ("newsletter", "sms")
 LONGEST_ANSWER = 500
-LONGEST_FACT = 200
+LONGEST_FACT = 255  # as an Idempotency-Key, which may stand in
 MOST_DATA = 4096  # bytes
 OLDEST_YEAR = 1900
 _PRODUCT = re.compile("[1-9][0-9]{0,18}", re.ASCII)
@@ -98,16 +98,6 @@ class Deed:
         if isinstance(rule, Social):
             return {"network": rule.network, "action": rule.action}
         return {"photo_points": self.photo_points} if self.photo_points else {}
-
-
-def acting_member(session: Session, shop_id: int, member_id: int) -> Member:
-    """The member, locked. Raises NotFound (also for an erased one) and Conflict for one merged into another."""
-    member = locked_member(session, shop_id, member_id)
-    if member.erased_at is not None:
-        raise NotFound("there is no such member", code="no_member")
-    if member.merged_into is not None:
-        raise Conflict("this member was merged into another", code="member_merged", member_id=str(member.merged_into))
-    return member
 
 
 def award(

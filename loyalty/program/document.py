@@ -20,7 +20,7 @@ from loyalty.program.spending import Reward
 # What the ledger itself writes as a posting's rule.
 RESERVED = frozenset({"adjustment", "merge", "gift", "redeem", "expiry", "entry-gift", "referral"})
 # Activities of which two would earn for one and the same thing.
-ALONE = frozenset({"birthday", "anniversary", "newsletter", "sms", "review"})
+ALONE = frozenset({"birthday", "anniversary", "newsletter", "sms", "review", "nps"})
 
 
 @functools.cache

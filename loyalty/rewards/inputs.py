@@ -45,6 +45,11 @@ class Task(NamedTuple):
         return f"{self.reward.name} ({self.code})"
 
     @property
+    def note(self) -> str:
+        """The same for a gift card. Staff read it, and whoever knows the code can pay with it."""
+        return f"{self.reward.name} (reward {self.reward_id})"
+
+    @property
     def money(self) -> Json:
         return {"amount": self.text(self.amount or 0), "currencyCode": self.currency}
 
@@ -132,7 +137,7 @@ def gift_card(task: Task) -> Json:
         "customerId": task.customer,
         "initialAmount": task.money,
         "expiresOn": task.last_day and task.last_day.isoformat(),
-        "note": task.title,
+        "note": task.note,
     }
 
 

@@ -6,7 +6,7 @@ member keeps it); what it may do later is raised, so that the effect is tried ag
 
 import sqlalchemy as sa
 
-from core import effects, logs
+from core import clock, effects, logs
 from core.db import Database
 from core.errors import Unavailable, one_line
 from loyalty.models import Member
@@ -37,19 +37,35 @@ def issue(database: Database, shop_id: int, target: str) -> None:
 
 
 def _carry_out(database: Database, admin: Admin, task: Task) -> None:
-    if task.status == "issuing":
-        reference = shopify.make(database, admin, task)
-        if not _mark_issued(database, task, reference):
-            _withdraw(database, admin, task)
-    elif task.status == "returning":
-        _mark_returned(database, task, unused=shopify.take_back(database, admin, task))
+    if task.status == "issuing" and task.expires_at and task.expires_at <= clock.now():
+        _settle_by_what_is(database, admin, task, "its days were over before Shopify could be told")
+    elif task.status == "issuing":
+        _made(database, admin, task, shopify.make(database, admin, task))
+    else:
+        unused = shopify.take_back(database, admin, task)
+        if task.status == "returning":
+            _mark_returned(database, task, unused=unused)
+
+
+def _settle_by_what_is(database: Database, admin: Admin, task: Task, missing: str) -> None:
+    """Nothing is made any more: what Shopify does not have by now is paid back."""
+    reference = shopify.find(database, admin, task)
+    if reference is None:
+        _settle_refused(database, task, missing)
+    else:
+        _made(database, admin, task, reference)
+
+
+def _made(database: Database, admin: Admin, task: Task, reference: str) -> None:
+    if not _mark_issued(database, task, reference):
+        _withdraw(database, admin, task)
 
 
 def _task(database: Database, shop_id: int, reward_id: int) -> Task | None:
-    """The reward as it is now, if it waits for something."""
+    """The reward as it is now, if it waits for something: a failed one for a withdrawal that did not succeed."""
     with database.transaction(shop_id) as session:
         row = session.get(MemberReward, (shop_id, reward_id))
-        if row is None or row.status not in ("issuing", "returning"):
+        if row is None or row.status not in ("issuing", "returning", "failed"):
             return None
         member = session.get_one(Member, (shop_id, row.member_id))
         reward = operations.terms_of(row)
@@ -98,28 +114,23 @@ def _settle_refused(database: Database, task: Task, error: str) -> None:
 def repair(database: Database, shop_id: int, reward_id: int) -> None:
     """Settle a reward that nobody works on any more, one way or the other, by what Shopify shows.
 
-    Nothing is made any more: what Shopify does not have by now is paid back. Raises as `issue` does while Shopify can't
+    Raises as `issue` does while Shopify can't
     be asked; then the next repair will.
     """
     task = _task(database, shop_id, reward_id)
     if task is not None and task.status == "issuing" and task.customer_id:
-        _settle_by_what_is(database, task)
+        _repair_issuing(database, task)
     elif task is not None:
         issue(database, shop_id, str(reward_id))
     _clear_effect(database, shop_id, reward_id)
 
 
-def _settle_by_what_is(database: Database, task: Task) -> None:
+def _repair_issuing(database: Database, task: Task) -> None:
     with Admin.of(database, task.shop_id) as admin:
         try:
-            reference = shopify.find(database, admin, task)
+            _settle_by_what_is(database, admin, task, "Shopify could not be reached for too long")
         except AdminRefused as refused:
             _settle_refused(database, task, refused.detail)
-            return
-    if reference is None:
-        _settle_refused(database, task, "Shopify could not be reached for too long")
-    else:
-        _mark_issued(database, task, reference)
 
 
 def _clear_effect(database: Database, shop_id: int, reward_id: int) -> None:

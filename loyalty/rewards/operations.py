@@ -19,7 +19,7 @@ from core.errors import Conflict, InvalidInput, NotFound
 from core.events import Happened, record
 from loyalty import programs
 from loyalty.models import Member
-from loyalty.operations import locked_member, post
+from loyalty.operations import acting_member, check_acting, locked_member, post
 from loyalty.program import Reward
 from loyalty.programs import Version
 from loyalty.queries import tier_names
@@ -51,10 +51,9 @@ def redeem(
     same `key` answers with the same reward. Raises NotFound (`no_member`, `no_reward`), InvalidInput (`bad_points`,
     `idempotency_key_reused`) and Conflict: `member_merged`, or one of the codes of `rules.refusal`.
     """
-    member = locked_member(session, shop_id, member_id)
-    if made := _made_before(session, shop_id, key, reward_key):
+    member = acting_member(session, shop_id, member_id)
+    if made := _made_before(session, member, key, reward_key, points):
         return made
-    check_member(member)
     version = programs.load(session, [shop_id]).in_force(shop_id, clock.now())
     reward = version.program.reward(reward_key)
     if reward is None:
@@ -71,19 +70,18 @@ def redeem(
     return row
 
 
-def _made_before(session: Session, shop_id: int, key: str, reward_key: str) -> MemberReward | None:
-    made = session.scalar(sa.select(MemberReward).where(MemberReward.shop_id == shop_id, MemberReward.key == key))
-    if made is not None and made.reward_key != reward_key:
+def _made_before(
+    session: Session, member: Member, key: str, reward_key: str, points: int | None
+) -> MemberReward | None:
+    made = session.scalar(
+        sa.select(MemberReward).where(MemberReward.shop_id == member.shop_id, MemberReward.key == key)
+    )
+    if made is None:
+        return None
+    # A code is its member's alone: the key of another request must not bring it to light.
+    if (made.member_id, made.reward_key, made.points) != (member.id, reward_key, points or made.terms["cost"]):
         raise InvalidInput("this Idempotency-Key was used for another request", code="idempotency_key_reused")
     return made
-
-
-def check_member(member: Member) -> None:
-    """Raises NotFound for an erased member, Conflict for one that was merged into another."""
-    if member.erased_at is not None:
-        raise NotFound("there is no such member", code="no_member")
-    if member.merged_into is not None:
-        raise Conflict("this member was merged into another", code="member_merged", member_id=str(member.merged_into))
 
 
 def _refuse(refused: Refusal | None) -> None:
@@ -210,7 +208,7 @@ def _theirs(session: Session, shop_id: int, member_id: int, reward_id: int) -> t
     member, row = locked(session, shop_id, reward_id)
     if member.id != member_id:
         raise NotFound("this member has no such reward", code="no_reward")
-    check_member(member)
+    check_acting(member)
     return member, row
 
 

@@ -95,7 +95,10 @@ def _had(session: Session, member: Member) -> dict[str, int]:
 
 
 def stuck(session: Session, now: datetime) -> list[tuple[int, int]]:
-    """The opened shops' rewards (shop, id) that wait for Shopify while no effect works on them, oldest first."""
+    """Some of the opened shops' rewards (shop, id) that wait for Shopify while no effect works on them.
+
+    Any of them, for the oldest may be those of a shop that can't be asked, and would keep all others waiting.
+    """
     at_work = sa.select(Effect.target).where(
         Effect.shop_id == MemberReward.shop_id,
         Effect.kind == EFFECT,
@@ -111,7 +114,7 @@ def stuck(session: Session, now: datetime) -> list[tuple[int, int]]:
             Shop.uninstalled_at.is_(None),
             ~at_work.exists(),
         )
-        .order_by(MemberReward.requested_at)
+        .order_by(sa.func.random())
         .limit(STUCK_BATCH)
     )
     return [(row.shop_id, row.id) for row in rows]

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from loyalty.program import Reward, instant
+from loyalty.rules import OrderState
 
 # Crockford's base 32: no I, L, O or U, so that nobody reads a code wrong. https://www.crockford.com/base32.html
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -94,8 +95,9 @@ def _not_for(reward: Reward, standing: Standing) -> Refusal | None:
 
 def _had_enough(reward: Reward, standing: Standing) -> Refusal | None:
     if reward.per_member is not None and standing.had >= reward.per_member:
-        times = "once" if reward.per_member == 1 else f"{reward.per_member} times"
-        text = f"You can have {reward.name} {times}, and you've had it."
+        once = reward.per_member == 1
+        times, all_had = ("once", "it") if once else (f"{reward.per_member} times", "all of them")
+        text = f"You can have {reward.name} {times}, and you've had {all_had}."
         return Refusal("reward_limit", text, {"limit": reward.per_member})
     if reward.stock is not None and standing.taken >= reward.stock:
         return Refusal("out_of_stock", f"{reward.name} is all gone.")
@@ -161,6 +163,17 @@ class Use(Struct, frozen=True):
 
     status: str
     order_id: int | None
+
+
+def undone(order: OrderState, deleted_at: datetime | None) -> bool:
+    """Whether nothing of an order stands: cancelled, void, refunded in full, deleted, or all of its goods came back.
+
+    Shopify calls an order whose shipping was kept, or that a reward paid for whole, never refunded.
+    """
+    if deleted_at is not None or order.cancelled_at is not None or order.status in ("voided", "expired", "refunded"):
+        return True
+    left = [line.quantity if line.current is None else line.current for line in order.lines]
+    return bool(left) and not any(left)
 
 
 def after_order(use: Use, order_id: int, *, undone: bool, points_return: bool) -> Use:

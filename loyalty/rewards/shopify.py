@@ -1,7 +1,7 @@
 """Rewards as they stand in Shopify: each kind is made there, found there again, and taken back from there.
 
-`make` is harmless to repeat: Shopify's create calls are not idempotent, but our codes are ours alone, so a code that is
-TAKEN was made by a call whose answer we never heard. Every function raises what `shops.admin.Admin.call` raises:
+`make` is harmless to repeat: Shopify's create calls are not idempotent, but our codes are ours alone, so a code that
+exists was made by a call whose answer we never heard. Every function raises what `shops.admin.Admin.call` raises:
 AdminRefused when Shopify will never do it, Unavailable when it may do it later.
 """
 
@@ -23,12 +23,12 @@ def make(database: Database, admin: Admin, task: Task) -> str:
     try:
         return _create(admin, task)
     except AdminRefused as refused:
+        # Whatever the refusal says, an earlier call may have made it: then nobody gets the points back, too.
+        if found := find(database, admin, task):
+            return found
         if "TAKEN" not in refused.codes:
             raise
-    found = find(database, admin, task)
-    if found is None:
-        raise Unavailable("Shopify says that the code exists, but does not find it yet")
-    return found
+    raise Unavailable("Shopify says that the code exists, but does not find it yet")
 
 
 def _create(admin: Admin, task: Task) -> str:
@@ -59,13 +59,9 @@ def take_back(database: Database, admin: Admin, task: Task) -> bool:
 
 
 def _discount(admin: Admin, task: Task) -> dict[str, Any] | None:
-    found = admin.call("discount_by_code", code=task.code)["codeDiscountNodeByCode"]
-    return None if found is None else _ours(found, found["codeDiscount"].get("title"), task)
-
-
-def _ours(found: dict[str, Any], title: str | None, task: Task) -> dict[str, Any]:
+    found: dict[str, Any] | None = admin.call("discount_by_code", code=task.code)["codeDiscountNodeByCode"]
     # A merchant may have given it another title since.
-    if title != task.title and found["id"] != task.reference:
+    if found and found["codeDiscount"].get("title") != task.title and found["id"] != task.reference:
         raise AdminRefused("the code exists in Shopify but is not ours")
     return found
 
@@ -81,8 +77,12 @@ def _end_discount(admin: Admin, task: Task) -> bool:
 
 
 def _gift_card(admin: Admin, task: Task) -> dict[str, Any] | None:
+    """By its id if we know it; the search looks into more than codes, so of what it finds only ours counts."""
+    if task.reference:
+        known: dict[str, Any] | None = admin.call("gift_card", id=task.reference)["giftCard"]
+        return known
     cards = admin.call("gift_card_find", query=task.code)["giftCards"]["nodes"]
-    return _ours(cards[0], cards[0]["note"], task) if cards else None
+    return next((card for card in cards if card["note"] == task.note), None)
 
 
 def _end_gift_card(admin: Admin, task: Task) -> bool:

@@ -1,5 +1,6 @@
 """Rewards over the API: what there is, redeeming, giving back, handing over."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,9 +17,27 @@ from tests.web.stores import DAY, NOW, Store
 OFFERED = (
     Reward(key="5-off", name="$5 off", cost=500, kind="amount_off", amount=500, minimum_order=2000, valid_days=30),
     Reward(key="free-shipping", name="Free shipping", cost=100, kind="free_shipping"),
-    Reward(key="any", name="Money off", cost=100, kind="variable", amount=100, step=100),
+    Reward(
+        key="any",
+        name="Money off",
+        cost=100,
+        kind="variable",
+        amount=100,
+        step=100,
+        combines_with=frozenset({"shipping", "order"}),
+        products=(2**53 + 1,),
+    ),
     Reward(key="credit", name="$1 credit", cost=100, kind="store_credit", amount=100),
-    Reward(key="tote", name="A tote bag", cost=50, kind="custom", stock=2, tiers=("insider",)),
+    Reward(
+        key="tote",
+        name="A tote bag",
+        cost=50,
+        kind="custom",
+        stock=2,
+        tiers=("insider",),
+        per_member=1,
+        ends_at=datetime(2027, 6, 1, tzinfo=UTC),
+    ),
 )
 
 
@@ -56,9 +75,12 @@ def test_what_points_can_be_spent_on(store: Store, member_id: str) -> None:
     assert items[0] == {
         "key": "5-off", "name": "$5 off", "cost": 500, "kind": "amount_off", "description": "", "amount": 500,
         "percentage": None, "maximum": None, "step": None, "most_points": None, "minimum_order": 2000,
-        "valid_days": 30, "tiers": [], "channel": "both", "left": None, "available": None, "obstacle": None,
+        "valid_days": 30, "combines_with": [], "products": [], "variants": [], "tiers": [], "per_member": None,
+        "channel": "both", "starts_at": None, "ends_at": None, "left": None, "available": None, "obstacle": None,
     }  # fmt: skip
     assert items[4]["left"] == 2
+    assert (items[4]["per_member"], items[4]["ends_at"]) == (1, "2027-06-01T00:00:00Z")
+    assert (items[2]["combines_with"], items[2]["products"]) == (["order", "shipping"], ["9007199254740993"])
 
 
 def test_what_a_member_can_have_now(store: Store, member_id: str, path: str) -> None:

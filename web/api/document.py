@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from web.api.endpoint import IDEMPOTENCY_KEY, Operation, documentation
+from web.api.endpoint import IDEMPOTENCY_KEY, File, Operation, documentation
 from web.api.shapes import MAX_LIMIT, Asked, Problem
 from web.edge import PROBLEM
 
@@ -51,7 +51,9 @@ References = Mapping[tuple[Any, JsonSchemaMode], Json]
 
 def _schemas(operations: list[Operation]) -> tuple[References, Json]:
     wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Problem, "serialization")]
-    wanted += [(operation.answer, "serialization") for operation in operations]
+    wanted += [
+        (operation.answer, "serialization") for operation in operations if not issubclass(operation.answer, File)
+    ]
     wanted += [(operation.body, "validation") for operation in operations if operation.body]
     references, definitions = models_json_schema(
         list(dict.fromkeys(wanted)), ref_template="#/components/schemas/{model}"
@@ -108,8 +110,14 @@ def _headers(operation: Operation) -> list[Json]:
     ]
 
 
+def _answer(operation: Operation, references: References) -> Json:
+    if issubclass(operation.answer, File):
+        return {operation.answer.media: {"schema": {"type": "string", "contentMediaType": operation.answer.media}}}
+    return {"application/json": {"schema": references[operation.answer, "serialization"]}}
+
+
 def _responses(operation: Operation, references: References) -> Json:
-    answer = {"application/json": {"schema": references[operation.answer, "serialization"]}}
+    answer = _answer(operation, references)
     refusal = {PROBLEM: {"schema": references[Problem, "serialization"]}}
     told = {str(operation.status): {"description": HTTPStatus(operation.status).phrase, "content": answer}}
     for status in sorted({*operation.problems, *ALWAYS}):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field
 
@@ -10,6 +11,7 @@ from core import clock
 from loyalty import programs
 from loyalty import queries as members
 from loyalty.program import Reward as Offered
+from loyalty.program import instant
 from loyalty.program.spending import MOST_COST, Kind
 from loyalty.rewards import operations, queries
 from loyalty.rewards.models import STATUSES, MemberReward
@@ -51,8 +53,14 @@ class Reward(Shape):
     most_points: int | None
     minimum_order: Annotated[int, Field(description="In minor units.")]
     valid_days: int | None
+    combines_with: Annotated[list[str], Field(description="Discounts it may stand beside: order, product, shipping.")]
+    products: Annotated[list[Id], Field(description="Shopify products it is for; with no variants either, all.")]
+    variants: list[Id]
     tiers: Annotated[list[str], Field(description="Only for members of these tiers; empty means all.")]
+    per_member: Annotated[int | None, Field(description="How many one member may have; null means no end.")]
     channel: str
+    starts_at: Annotated[datetime | None, Field(description="From when on it is offered.")]
+    ends_at: Annotated[datetime | None, Field(description="Until when it is offered.")]
     left: Annotated[int | None, Field(description="How many are left; null means no end.")]
     available: bool | None = None
     obstacle: Obstacle | None = None
@@ -116,10 +124,10 @@ def list_rewards(call: Call, query: RewardsQuery) -> RewardList:
     member_id = shapes.within_range(query.member_id)
     if member_id is None:
         found = queries.offers(call.session, call.shop_id, version)
-        return RewardList(items=[_offer(one) for one in found])
+        return RewardList(items=[_offer(one, version.program.zone) for one in found])
     member = members.member(call.session, call.shop_id, member_id)
     found = queries.offers_for(call.session, member, version, query.channel)
-    return RewardList(items=[_offer(one, for_member=True) for one in found])
+    return RewardList(items=[_offer(one, version.program.zone, for_member=True) for one in found])
 
 
 @endpoint("GET", "/members/<id:member_id>/rewards", problems=(400, 404, 422))
@@ -174,10 +182,12 @@ def _survivor(call: Call, member_id: int) -> int:
     return members.member(call.session, call.shop_id, member_id).id
 
 
-def _offer(offer: queries.Offer, *, for_member: bool = False) -> Reward:
+def _offer(offer: queries.Offer, zone: ZoneInfo, *, for_member: bool = False) -> Reward:
     reward, refused = offer.reward, offer.refused
     return Reward(
         **_terms(reward),
+        starts_at=instant(reward.starts_at, zone),
+        ends_at=instant(reward.ends_at, zone),
         left=offer.left,
         available=refused is None if for_member else None,
         obstacle=refused and Obstacle(code=refused.code, text=refused.text, missing=refused.extra.get("missing")),
@@ -186,11 +196,14 @@ def _offer(offer: queries.Offer, *, for_member: bool = False) -> Reward:
 
 def _terms(reward: Offered) -> dict[str, Any]:
     same = ("key", "name", "cost", "kind", "description", "maximum", "step", "most_points", "minimum_order",
-            "valid_days", "channel")  # fmt: skip
+            "valid_days", "per_member", "channel")  # fmt: skip
     return {
         **{name: getattr(reward, name) for name in same},
         "amount": reward.amount or None,
         "percentage": None if reward.percentage is None else str(reward.percentage),
+        "combines_with": sorted(reward.combines_with),
+        "products": [str(product) for product in reward.products],
+        "variants": [str(variant) for variant in reward.variants],
         "tiers": list(reward.tiers),
     }
 

@@ -175,7 +175,7 @@ def test_custom_facts_never_reach_the_ledger_as_they_are(world: World) -> None:
         ("news", None, {}, "not_reported"),
         ("nps", None, {}, "not_reported"),
         ("cups", None, {}, "no_fact"),
-        ("cups", "x" * 201, {}, "no_fact"),
+        ("cups", "x" * 256, {}, "no_fact"),
         ("cups", "x", {"note": "y" * 5000}, "bad_data"),
         ("cups", "x", {"note": "a\x00b"}, "bad_data"),
         ("review", None, {"rating": 5}, "bad_data"),

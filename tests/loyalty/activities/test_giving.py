@@ -1,6 +1,8 @@
 """Gifts reach everybody they are meant for, once, also when they are interrupted."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import Any
 
 import pytest
@@ -83,6 +85,31 @@ def test_merged_members_lead_to_who_remained_before_and_while_it_is_given(
     merge(fourth, third)
     give(world, made)
     assert balances(world, [first, second, third, fourth]) == [150, 50, 150, 50]
+
+
+def test_a_merge_while_a_batch_waits_for_its_members_costs_nobody_the_gift(world: World) -> None:
+    """The batch has read whom it is for and waits for a lock; then they are somebody else."""
+    gone, kept = world.join(), world.join()
+    made = decide(world, members=[gone])
+    with ThreadPoolExecutor() as pool:
+        with world.database.transaction(world.shop_id) as merge:
+            merge.execute(sa.update(Member).where(Member.id == gone).values(merged_into=kept))
+            batch = pool.submit(give, world, made)
+            wait_for_a_lock(world)
+        batch.result()
+    assert balances(world, [gone, kept]) == [50, 150]
+    assert gift(world, made).given == 1
+
+
+def wait_for_a_lock(world: World) -> None:
+    """Until some transaction waits for another."""
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    for _ in range(500):
+        with world.database.transaction(world.shop_id) as session:
+            if session.scalar(waiting):
+                return
+        sleep(0.01)
+    raise AssertionError("nothing waits")
 
 
 def test_unknown_members_are_named(world: World) -> None:

@@ -61,6 +61,15 @@ def test_the_same_key_is_the_same_reward(shop: Front, member: int) -> None:
     assert refused(shop.redeem, member, "5-off", key="parcel 17").code == "idempotency_key_reused"
 
 
+def test_a_key_is_one_members_and_one_price(shop: Front, member: int) -> None:
+    """Whoever sends it for somebody else is refused, and never gets the first one's code."""
+    shop.redeem(member, "any", key="till 1", points=300)
+    other = shop.member(2, 1000)
+    for whose, points in ((member, 400), (other, 300)):
+        assert refused(shop.redeem, whose, "any", key="till 1", points=points).code == "idempotency_key_reused"
+    assert (shop.points(member), shop.points(other)) == (700, 1000)
+
+
 def test_codes_can_be_made_again_but_not_guessed(shop: Front, member: int) -> None:
     rows = [shop.redeem(member, "free-shipping") for _ in range(3)]
     assert len({row.code for row in rows}) == 3

@@ -11,6 +11,7 @@ from loyalty.program import Reward
 from loyalty.rewards import rules
 from loyalty.rewards.models import STATUSES
 from loyalty.rewards.rules import Standing, Use
+from loyalty.rules import Line, OrderState
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -38,7 +39,7 @@ EXAMPLES = [
     ({"stock": 3}, {"taken": 3}, ("out_of_stock", "$5 off is all gone.")),
     ({"stock": 0}, {}, ("out_of_stock", "$5 off is all gone.")),
     ({"per_member": 2}, {"had": 1}, None),
-    ({"per_member": 2}, {"had": 2}, ("reward_limit", "You can have $5 off 2 times, and you've had it.")),
+    ({"per_member": 2}, {"had": 2}, ("reward_limit", "You can have $5 off 2 times, and you've had all of them.")),
     ({"per_member": 1}, {"had": 1}, ("reward_limit", "You can have $5 off once, and you've had it.")),
     ({"tiers": ["advocate"]}, {"tier_key": "advocate"}, None),
     ({"tiers": ["advocate"]}, {}, ("wrong_tier", "$5 off is for Advocate members.")),
@@ -159,6 +160,29 @@ def test_what_an_order_makes_of_it(
     became = rules.after_order(Use(*before), 2, undone=undone, points_return=not keeps)
     assert became == Use(*after)
     assert rules.after_order(became, 2, undone=undone, points_return=not keeps) == became
+
+
+@pytest.mark.parametrize(
+    ("order", "undone"),
+    [
+        ({}, False),
+        ({"cancelled_at": NOW}, True),
+        ({"status": "voided"}, True),
+        ({"status": "refunded"}, True),
+        ({"status": "partially_refunded"}, False),
+        ({"status": "partially_refunded", "left": (0, 1)}, False),
+        ({"status": "partially_refunded", "left": (0, 0)}, True),
+        ({"status": "paid", "left": (0, 0)}, True),
+        ({"status": "paid", "left": (None, 0)}, False),
+        ({"left": ()}, False),
+    ],
+)
+def test_when_an_order_is_undone(order: dict[str, Any], undone: bool) -> None:
+    told = {"status": "paid", "cancelled_at": None, "left": (2, 1)} | order
+    lines = tuple(Line(n, "Beans", 2, current, 1000, 0, 0) for n, current in enumerate(told["left"]))
+    state = OrderState(1, "#1", NOW, NOW, told["status"], told["cancelled_at"], False, "USD", 2, False, 0, 0, lines)
+    assert rules.undone(state, None) is undone
+    assert rules.undone(state, NOW) is True
 
 
 def test_every_status_leads_only_to_known_ones() -> None:

@@ -4,6 +4,7 @@
 available ──▶ redeemed ──▶ (used)        available ◀── redeemed
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -98,6 +99,7 @@ def test_store_credit_and_gift_cards(front: Front, member: int, customer: int) -
     assert known["store_credit"] == 1000
     (card,) = known["gift_cards"]
     assert (card["code"].upper(), card["balance"], card["customer_id"]) == (rows[1].code, 2500, customer)
+    assert rows[1].code not in card["note"].upper()  # staff read the note, and a code is money
     assert rows[1].expires_at is not None
     assert card["expires_on"] == (rows[1].expires_at - timedelta(seconds=1)).date().isoformat()
 
@@ -162,6 +164,21 @@ def test_what_shopify_refuses_for_good_is_paid_back(
     assert front.even()
 
 
+@pytest.mark.parametrize("key", ["5-off", "card"])
+def test_a_refusal_after_a_lost_answer_pays_nothing_back(
+    front: Front, member: int, customer: int, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shopify has made it, we did not hear of it, and the next call is refused: nobody gets code and points both."""
+    monkeypatch.setattr(admin, "TRIES", 1)
+    row = redeemed(front, member, key)
+    front.fault("timeout_after", CREATES[key])
+    front.work()
+    front.fault("user_errors", CREATES[key], user_errors=[{"message": "No.", "code": "INVALID"}])
+    front.work(minutes=2)
+    assert (front.status(row), front.points(member)) == ("issued", 10_000 - row.points)
+    assert things(front, customer) == HAD[key]
+
+
 def test_a_customer_who_is_gone_is_paid_back(front: Front, member: int, customer: int) -> None:
     row = redeemed(front, member, "credit")
     stranger = front.member(999_999, 1000)
@@ -195,6 +212,15 @@ def test_a_worker_that_dies_between_shopify_and_us_leaves_one(
         front.work(minutes=11)
     assert (front.status(row), things(front, customer)) == ("issued", HAD[key])
     assert front.kinds(member) == [("redeem", -row.points)]
+
+
+def test_what_comes_after_its_days_are_over_is_paid_back(front: Front, member: int, customer: int) -> None:
+    """The worker stood still for so long that nobody could have used it."""
+    with front.at(days=-40):
+        row = redeemed(front, member, "5-off")
+    front.work()
+    assert (front.status(row), front.points(member), things(front, customer)) == ("failed", 10_000, NOTHING)
+    assert front.discounts(customer) == []
 
 
 def test_a_code_of_somebody_elses_is_not_ours(front: Front, member: int) -> None:
@@ -316,6 +342,17 @@ def test_a_gift_card_somebody_paid_with_stays(front: Front, member: int, custome
     assert card["deactivated_at"] is None
 
 
+def test_a_gift_card_is_taken_back_though_the_search_does_not_find_it(front: Front, member: int, customer: int) -> None:
+    """What Shopify has just made its search may not know yet. We know what it is called."""
+    row = redeemed(front, member, "card")
+    front.work()
+    front.fault("access_denied", "giftCards", times=3)
+    front.give_back(row)
+    front.work()
+    front.calm()
+    assert (front.status(row), front.points(member), things(front, customer)) == ("returned", 10_000, NOTHING)
+
+
 def test_store_credit_that_was_spent_stays_spent(front: Front, member: int, customer: int) -> None:
     row = redeemed(front, member, "credit")
     front.work()
@@ -409,11 +446,8 @@ def test_the_repair_leaves_alone_what_an_effect_works_on(front: Front, member: i
     front.work()
 
 
-def test_what_comes_after_the_repair_gave_up_is_withdrawn(
-    front: Front, member: int, customer: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The points went back while a slow worker was still at it: the code it made must not stay."""
-    row = redeemed(front, member, "5-off")
+def too_late(front: Front, row: MemberReward) -> Callable[..., str]:
+    """Makes the reward, but until it is made somebody has given up on it."""
     make = shopify.make
 
     def slow(*given: Any) -> str:
@@ -422,6 +456,28 @@ def test_what_comes_after_the_repair_gave_up_is_withdrawn(
             operations.mark_failed(session, front.shop, row.id, "gave up")
         return reference
 
-    monkeypatch.setattr(shopify, "make", slow)
+    return slow
+
+
+def test_what_comes_after_the_repair_gave_up_is_withdrawn(
+    front: Front, member: int, customer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The points went back while a slow worker was still at it: the code it made must not stay."""
+    row = redeemed(front, member, "5-off")
+    monkeypatch.setattr(shopify, "make", too_late(front, row))
     front.work()
     assert (front.status(row), front.points(member), things(front, customer)) == ("failed", 10_000, NOTHING)
+
+
+def test_a_withdrawal_that_stumbles_is_tried_again(
+    front: Front, member: int, customer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = redeemed(front, member, "5-off")
+    with monkeypatch.context() as patched:
+        patched.setattr(shopify, "make", too_late(front, row))
+        front.fault("502", "discountCodeDeactivate")
+        front.work()
+    assert (front.status(row), things(front, customer)) == ("failed", HAD["5-off"])
+    front.work(minutes=2)
+    assert (front.status(row), front.points(member), things(front, customer)) == ("failed", 10_000, NOTHING)
+    assert front.effects(row) == []
