@@ -24,6 +24,10 @@ from loyalty.rewards.issue import issue
 from shops.commands import api_key, review_hook, shop
 from tiers import free_shipping, perks, recalculation
 from tiers.commands import tier, tiers
+from wallet_passes import queries as passes
+from wallet_passes.apple import routes as apple_wallet
+from wallet_passes.apple import telling
+from wallet_passes.apple.operations import EFFECT as TELL_PHONES
 from web import api, edge, health, home, hooks
 from webhooks import drain, products, upkeep
 from webhooks.commands import backfill, inbox, reconcile
@@ -56,6 +60,9 @@ WEB_STATEMENT_TIMEOUT = 4000
 
 COMMANDS = (ledger, privacy, inbox, program, tier, tiers, shop, api_key, review_hook, reconcile, backfill)
 
+# What may end a member's card.
+LEAVING = ("member.merged", "member.closed", "member.erased")
+
 QUEUES = (*(hinted.queue for hinted in HINTED), "periodic")
 
 
@@ -68,6 +75,9 @@ def wire() -> None:
     effects.wire(perks.POINTS_EFFECT, perks.equip, after=("points.posted",), delay=perks.POINTS_DELAY)
     effects.wire(perks.SHOP_EFFECT, free_shipping.arrange)
     publishing.objections[:] = [recalculation.object_to_demotions]
+    effects.wire(
+        TELL_PHONES, telling.tell, after=("points.posted", "tier.changed", *LEAVING), concern=passes.with_cards
+    )
     database().after_commit[:] = [effects.hint_after_commit]
 
 
@@ -78,7 +88,7 @@ def create_app(config: Settings | None = None) -> Flask:
     wire()
     app = Flask(__name__)
     app.secret_key = config.secret_key.get_secret_value()
-    for face in (edge, health, api, hooks, home):
+    for face in (edge, health, api, apple_wallet, hooks, home):
         face.register(app)
     for command in (*COMMANDS, worker, clock):
         app.cli.add_command(command)

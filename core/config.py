@@ -41,6 +41,15 @@ class Settings(BaseSettings):
     # Where a shop's own host answers; the sandbox gives every shop a path on its loopback port.
     shopify_store_url: str = "https://{shop}"
 
+    # PEM files. The certificate itself names the pass type and the team; without one there are no Apple passes.
+    apple_certificate: Path | None = None
+    apple_key: Path | None = None
+    apple_key_password: SecretStr = SecretStr("")
+    apple_wwdr: Path | None = None
+    apple_push_url: str = "https://api.push.apple.com"
+    # Whom to believe that it is Apple's push service; the machine's own list when empty.
+    apple_push_ca: Path | None = None
+
     webhook_body_limit: int = 4 * 1024 * 1024
     inbox_retention_days: int = 14
 

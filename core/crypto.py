@@ -1,5 +1,6 @@
 """Encryption of tokens at rest, keyed hashes of personal data, and random secrets."""
 
+import base64
 import functools
 import hashlib
 import hmac
@@ -45,6 +46,17 @@ def rotate(sealed: bytes) -> bytes:
         return _keys().rotate(sealed)
     except InvalidToken:
         raise UndecipherableSecret("a stored secret can't be read with the keys in ENCRYPTION_KEYS") from None
+
+
+def keyring(purpose: str) -> tuple[bytes, ...]:
+    """A 256-bit key for one purpose from each of ENCRYPTION_KEYS, newest first: the first signs, all verify."""
+    return _derived(settings().encryption_keys.get_secret_value(), purpose)
+
+
+@functools.cache
+def _derived(keys: str, purpose: str) -> tuple[bytes, ...]:
+    listed = (base64.urlsafe_b64decode(key.strip()) for key in keys.split(",") if key.strip())
+    return tuple(hmac.digest(secret, f"rapport:{purpose}".encode(), "sha256") for secret in listed)
 
 
 def blind_index(value: str) -> str:

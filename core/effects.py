@@ -5,7 +5,7 @@ changes make one call; the handler reads the *current* state and makes the targe
 Rows are claimed with a lease, retried with back-off, and stay visible with their error when they give up.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
@@ -83,19 +83,32 @@ class Source(Protocol):
 
 
 Handler = Callable[[Database, int, str], None]
+# Which of these effects, all of one kind, concern anything at all; asked in the transaction that requests them.
+Concern = Callable[[Session, Sequence[Wanted]], Iterable[Wanted]]
 
 # Filled by app.py when the parts are wired together: event kind -> effect kinds on the event's member.
 _following: dict[str, tuple[str, ...]] = {}
 _handlers: dict[str, Handler] = {}
 _delays: dict[str, timedelta] = {}
+_concerns: dict[str, Concern] = {}
 
 
-def wire(kind: str, handler: Handler, *, after: Iterable[str] = (), delay: timedelta = timedelta()) -> None:
+def wire(
+    kind: str,
+    handler: Handler,
+    *,
+    after: Iterable[str] = (),
+    delay: timedelta = timedelta(),
+    concern: Concern | None = None,
+) -> None:
     """Have `handler(database, shop_id, target)` carry out effects of `kind`, requested after the named events.
 
-    With a delay it waits so long after the first request, so that what changes often is told once.
+    With a delay it waits so long after the first request, so that what changes often is told once. With a concern
+    only those are requested that it returns.
     """
     _handlers[kind], _delays[kind] = handler, delay
+    if concern:
+        _concerns[kind] = concern
     for event in after:
         _following[event] = tuple(dict.fromkeys((*_following.get(event, ()), kind)))
 
@@ -113,7 +126,7 @@ def following(events: Iterable[Source]) -> list[Wanted]:
 
 def request(session: Session, wanted: Iterable[Wanted]) -> None:
     """Mark targets as out of date, in the caller's transaction. Sorted, so that two transactions never deadlock."""
-    rows = sorted(set(wanted))
+    rows = sorted(_concerning(session, set(wanted)))
     if rows:
         session.info[_REQUESTED] = True
     rows_by(
@@ -127,6 +140,14 @@ def request(session: Session, wanted: Iterable[Wanted]) -> None:
         ("bigint", "text", "text", "interval"),
         [(*row, _delays.get(row.kind, timedelta())) for row in rows],
     )
+
+
+def _concerning(session: Session, wanted: set[Wanted]) -> set[Wanted]:
+    for kind, concern in _concerns.items():
+        asked = {one for one in wanted if one.kind == kind}
+        if asked:
+            wanted = wanted - asked | set(concern(session, sorted(asked)))
+    return wanted
 
 
 def waiting(database: Database) -> bool:

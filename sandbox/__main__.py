@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from sandbox.apple import world as apple_world
 from sandbox.outbox import Weather
 from sandbox.server import build, create_app, serve, urls
 from sandbox.world import SHOPS
@@ -21,8 +22,21 @@ from sandbox.world import SHOPS
 @click.option(
     "--weather", envvar="SANDBOX_WEATHER", default="{}", help='How webhooks travel, e.g. {"retry_factor": 0.1}.'
 )
-def main(port: int, state: Path, app_url: str, api_key: str, api_secret: str, weather: str) -> None:
+@click.option("--apple", type=click.Path(path_type=Path), help="Where Apple's certificates are; none: no iPhone.")
+@click.option("--push-port", type=int, default=0, help="Where pushes to iPhones come in.")
+def main(
+    port: int,
+    state: Path,
+    app_url: str,
+    api_key: str,
+    api_secret: str,
+    weather: str,
+    apple: Path | None,
+    push_port: int,
+) -> None:
     sandbox = build(state, app_url, api_key, api_secret, msgspec.json.decode(weather, type=Weather))
+    if apple:
+        sandbox.apple = apple_world.start(apple, sandbox.world.store, push_port)
     server = serve(create_app(sandbox), port)
     # Shutting down from another thread: `shutdown` waits for the loop that the signal has interrupted.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -13,6 +13,8 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from sandbox import answers, faults, seed
 from sandbox.admin_api import VERSIONS, AdminApi, schema
+from sandbox.apple.pages import iphone
+from sandbox.apple.world import Apple
 from sandbox.control import control
 from sandbox.faults import Fault, Faults
 from sandbox.oauth import App
@@ -35,8 +37,11 @@ class Sandbox:
     app: App
     api: AdminApi
     faults: Faults
+    apple: Apple | None = None
 
     def close(self) -> None:
+        if self.apple:
+            self.apple.close()
         self.outbox.stop()
         self.world.store.close()
 
@@ -57,6 +62,8 @@ def create_app(sandbox: Sandbox) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["sandbox"] = sandbox
     app.register_blueprint(control)
+    if sandbox.apple:
+        app.register_blueprint(iphone)
     app.register_blueprint(shopify)
     app.register_blueprint(storefront)
     app.register_error_handler(NotFound, lambda error: (jsonify(errors=str(error)), 404))

@@ -22,6 +22,7 @@ from pathlib import Path
 import httpx
 
 from sandbox import processes
+from sandbox.apple import authority
 from sandbox.processes import LOOPBACK
 from sandbox.services import ServiceError, Services, StateBusyError
 
@@ -128,9 +129,9 @@ def wait_for_port(port: int) -> None:
         time.sleep(0.1)
 
 
-def sandbox_port(state: Path) -> int:
+def port_of(name: str, state: Path) -> int:
     """The port of the last run while it is free, so that an open browser tab survives a restart."""
-    path = state / "sandbox.port"
+    path = state / f"{name}.port"
     remembered = int(path.read_text()) if path.exists() else 0
     if not remembered or not processes.port_is_free(remembered):
         remembered = processes.free_port()
@@ -141,7 +142,8 @@ def sandbox_port(state: Path) -> int:
 def environment(services: Services, port: int) -> dict[str, str]:
     """What every process is given on top of our own environment, whose secrets win over the generated ones."""
     state = services.state
-    sandbox_url = f"http://{LOOPBACK}:{sandbox_port(state)}"
+    sandbox_url = f"http://{LOOPBACK}:{port_of('sandbox', state)}"
+    push_url = f"https://{LOOPBACK}:{port_of('pushes', state)}"
     generated = stored(state / "secrets.json", generated_secrets())
     return {
         **{name: os.environ.get(name) or value for name, value in generated.items()},
@@ -156,6 +158,7 @@ def environment(services: Services, port: int) -> dict[str, str]:
         "SHOPIFY_STORE_URL": f"{sandbox_url}/{{shop}}",
         "SANDBOX_URL": sandbox_url,
         "DEMO_SHOP": DEMO_SHOP,
+        **authority.files(state / "apple").settings(push_url),
         "PROMETHEUS_MULTIPROC_DIR": str(emptied(state / "metrics")),
     }
 
@@ -210,7 +213,9 @@ class Supervisor:
         port = self.environ["SANDBOX_URL"].rpartition(":")[2]
         folder = self.services.state / "sandbox"
         options = ["--port", port, "--state", str(folder), "--app-url", self.environ["APP_URL"]]
-        return [sys.executable, "-m", "sandbox", *options]
+        pushes = self.environ["APPLE_PUSH_URL"].rpartition(":")[2]
+        apple = ["--apple", str(self.services.state / "apple"), "--push-port", pushes]
+        return [sys.executable, "-m", "sandbox", *options, *apple]
 
     def launch(self, name: str, command: list[str]) -> Child:
         child = Child(name, command, self.environ, self.logs)

@@ -113,7 +113,7 @@ def _facts(domain: str, token: str) -> dict[str, str | None]:
         "shop": domain,
         "shopify_api_secret": config.shopify_api_secret.get_secret_value(),
         "api_token": token,
-        "apple_ca_pem": None,
+        "apple_ca_pem": str(config.apple_push_ca) if config.apple_push_ca else None,
         "database_url": config.database_url,
         "redis_url": config.redis_url,
         "staff_login_url": f"{config.app_url}/staff",

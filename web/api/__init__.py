@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from flask import Blueprint, Flask, Response, json
 
-from web.api import activities, document, expiry, program, rewards, tiers, views
+from web.api import activities, document, expiry, passes, program, rewards, tiers, views
 from web.api.endpoint import IdConverter, KeyConverter
 
 PREFIX = "/api/v1"
@@ -15,6 +15,7 @@ OPERATIONS = (
     *program.OPERATIONS,
     *rewards.OPERATIONS,
     *tiers.OPERATIONS,
+    *passes.OPERATIONS,
 )
 
 

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from flask import Response, request
@@ -75,6 +75,15 @@ class Call:
 
 
 @dataclass(frozen=True)
+class File:
+    """An answer that is no JSON, of the kind `media`. It is made once the transaction is over, for it may take long."""
+
+    media: ClassVar[str]
+
+    make: Callable[[], Response]
+
+
+@dataclass(frozen=True)
 class Operation:
     """One endpoint as declared: `problems` lists the statuses it may refuse with besides 401 and 503."""
 
@@ -82,10 +91,10 @@ class Operation:
     rule: str
     status: int
     problems: tuple[int, ...]
-    view: Callable[..., Shape]
+    view: Callable[..., Shape | File]
     query: type[Asked] | None
     body: type[Asked] | None
-    answer: type[Shape]
+    answer: type[Shape] | type[File]
 
     @property
     def name(self) -> str:
@@ -97,6 +106,8 @@ class Operation:
         sent = _read_json() if self.body else b""
         with database().transaction(keys.claimed_shop(token) or 0) as session:
             answer = self._work(self._authorised(session, token), path, sent)
+        if isinstance(answer.content, File):
+            return answer.content.make()
         response = Response(json.dumps(answer.content, ensure_ascii=False), answer.status, mimetype="application/json")
         if answer.replayed:
             response.headers["Idempotency-Replayed"] = "true"
@@ -118,7 +129,8 @@ class Operation:
             given["body"] = parse(self.body, lambda model: model.model_validate_json(sent))
 
         def work() -> Answer:
-            return Answer(self.status, self.view(call, **given).model_dump(mode="json"))
+            made = self.view(call, **given)
+            return Answer(self.status, made if isinstance(made, File) else made.model_dump(mode="json"))
 
         if call.idempotency_key is None:
             return work()
@@ -129,10 +141,10 @@ class Operation:
 
 def endpoint(
     method: str, rule: str, *, status: int = 200, problems: Sequence[int] = ()
-) -> Callable[[Callable[..., Shape]], Operation]:
-    """Declare a view `(call, <path ids>, query=…, body=…) -> Shape` as an endpoint of the API."""
+) -> Callable[[Callable[..., Shape | File]], Operation]:
+    """Declare a view `(call, <path ids>, query=…, body=…) -> Shape or File` as an endpoint of the API."""
 
-    def declare(view: Callable[..., Shape]) -> Operation:
+    def declare(view: Callable[..., Shape | File]) -> Operation:
         hints = typing.get_type_hints(view)
         return Operation(
             method, rule, status, tuple(problems), view, hints.get("query"), hints.get("body"), hints["return"]

@@ -1,0 +1,79 @@
+"""Certificates for the whole run; an app, a push service and phones for each test."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.serving import make_server
+
+from core import jobs
+from core.config import settings
+from core.db import database
+from sandbox.apple import authority, world
+from sandbox.apple.authority import Files
+from sandbox.server import Quiet
+from sandbox.store import Store as Documents
+from tests.wallet_passes.rig import Wallet
+from tests.web.stores import Store, open_store
+from wallet_passes.apple import push
+
+CACHED: tuple[Any, ...] = (settings, database, jobs.connection)
+
+
+@pytest.fixture(scope="session")
+def apple_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return authority.files(tmp_path_factory.mktemp("apple") / "chain")
+
+
+@pytest.fixture
+def apple(apple_files: Files, tmp_path: Path) -> Iterator[world.Apple]:
+    documents = Documents(tmp_path / "sandbox.sqlite")
+    apple = world.start(apple_files.root.parent, documents)
+    yield apple
+    apple.close()
+    documents.close()
+
+
+@pytest.fixture
+def environ(
+    apple_files: Files, apple: world.Apple, database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pytest.MonkeyPatch]:
+    """The app's settings for this test. What was read under others is forgotten."""
+    given = apple_files.settings(apple.pushes.url) | {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    forget()
+    yield monkeypatch
+    push._pusher.cache_clear()
+    database().dispose()
+    forget()
+
+
+def forget() -> None:
+    for cached in CACHED:
+        cached.cache_clear()
+
+
+@pytest.fixture
+def wallet(environ: pytest.MonkeyPatch, apple: world.Apple) -> Iterator[Wallet]:
+    server = make_server("127.0.0.1", 0, lambda *_: [], threaded=True, request_handler=Quiet)
+    url = f"http://127.0.0.1:{server.port}"
+    environ.setenv("APP_URL", url)
+    settings.cache_clear()
+    from app import create_app
+
+    app = create_app()
+    server.app = app
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    yield Wallet(open_store(app, "roastery.myshopify.com"), url, apple)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def other_store(wallet: Wallet) -> Store:
+    return open_store(wallet.store.app, "bakery.myshopify.com")

@@ -1,0 +1,64 @@
+"""Cards and the phones that hold them, for pages and the API."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core.db import rows_by
+from core.effects import Wanted
+from wallet_passes.models import AppleDevice, AppleRegistration, Pass
+
+_WITH_CARDS = (
+    "SELECT p.shop_id, p.member_id FROM {keys} AS k(shop_id, member_id) "
+    "JOIN passes p ON p.shop_id = k.shop_id AND p.member_id = k.member_id"
+)
+
+
+class Device(NamedTuple):
+    """A phone with a member's card.
+
+    `state` is `current` (it knows of the newest version), `stale` (it was not told yet) or `removed`. `told_at` is when
+    the push service last took a push for it, `asked_at` when it last asked for news.
+    """
+
+    state: str
+    added_at: datetime
+    removed_at: datetime | None
+    told_at: datetime | None
+    asked_at: datetime | None
+
+
+def pass_of(session: Session, shop_id: int, member_id: int) -> Pass | None:
+    """The member's card, if one was ever made."""
+    return session.scalar(sa.select(Pass).where(Pass.shop_id == shop_id, Pass.member_id == member_id))
+
+
+def with_cards(session: Session, wanted: Sequence[Wanted]) -> list[Wanted]:
+    """Those effects whose member has a card: most members of most shops have none.
+
+    Points are posted under the member's lock, and `operations.issue` takes it too: so either a card is seen here, or
+    it is made after the posting and shows it.
+    """
+    keys = [(one.shop_id, int(one.target)) for one in wanted]
+    found = {tuple(row) for row in rows_by(session, _WITH_CARDS, ("bigint", "bigint"), keys)}
+    return [one for one, key in zip(wanted, keys, strict=True) if key in found]
+
+
+def devices(session: Session, row: Pass) -> Sequence[Device]:
+    """The phones that hold a card or did, latest first."""
+    here = AppleRegistration
+    found = session.execute(
+        sa.select(here, AppleDevice.asked_at)
+        .join(AppleDevice, (AppleDevice.shop_id == here.shop_id) & (AppleDevice.device == here.device))
+        .where(here.shop_id == row.shop_id, here.serial == row.serial)
+        .order_by(here.registered_at.desc(), here.device)
+    )
+    return [_device(row, registration, asked_at) for registration, asked_at in found]
+
+
+def _device(row: Pass, on: AppleRegistration, asked_at: datetime | None) -> Device:
+    state = "removed" if on.removed_at else "current" if on.told_version >= row.version else "stale"
+    return Device(state, on.registered_at, on.removed_at, on.told_at, asked_at)
