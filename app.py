@@ -71,8 +71,9 @@ def wire() -> None:
     effects.wire("shopify.product", products.fetch_product)
     effects.wire(publishing.COUNT_POINTS, upkeep.count_points)
     effects.wire(rewards.EFFECT, issue)
-    effects.wire(perks.MEMBER_EFFECT, perks.equip, after=("tier.changed", "member.joined", "member.merged"))
-    effects.wire(perks.POINTS_EFFECT, perks.equip, after=("points.posted",), delay=perks.POINTS_DELAY)
+    joining = ("tier.changed", "member.joined", "member.merged")
+    effects.wire(perks.MEMBER_EFFECT, perks.equip, after=joining, patient=True)
+    effects.wire(perks.POINTS_EFFECT, perks.equip, after=("points.posted",), delay=perks.POINTS_DELAY, patient=True)
     effects.wire(perks.SHOP_EFFECT, free_shipping.arrange)
     publishing.objections[:] = [recalculation.object_to_demotions]
     effects.wire(

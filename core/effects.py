@@ -91,6 +91,7 @@ _following: dict[str, tuple[str, ...]] = {}
 _handlers: dict[str, Handler] = {}
 _delays: dict[str, timedelta] = {}
 _concerns: dict[str, Concern] = {}
+_patient: set[str] = set()
 
 
 def wire(
@@ -100,15 +101,19 @@ def wire(
     after: Iterable[str] = (),
     delay: timedelta = timedelta(),
     concern: Concern | None = None,
+    patient: bool = False,
 ) -> None:
     """Have `handler(database, shop_id, target)` carry out effects of `kind`, requested after the named events.
 
     With a delay it waits so long after the first request, so that what changes often is told once. With a concern
-    only those are requested that it returns.
+    only those are requested that it returns. Patient effects let all others go first: nobody looks at them, and a shop
+    that brings 20,000 customers along asks for as many.
     """
     _handlers[kind], _delays[kind] = handler, delay
     if concern:
         _concerns[kind] = concern
+    if patient:
+        _patient.add(kind)
     for event in after:
         _following[event] = tuple(dict.fromkeys((*_following.get(event, ()), kind)))
 
@@ -187,18 +192,19 @@ def _claim(database: Database) -> Any:
     now = clock.now()
     with database.transaction() as session:
         session.execute(_CLAIMING)
-        effect = session.execute(
-            sa.select(Effect.shop_id, Effect.kind, Effect.target, Effect.version, Effect.attempts)
-            .where(*_due(now))
-            .order_by(Effect.due_at)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        ).one_or_none()
+        effect = _first(session, now, Effect.kind.not_in(_patient)) or _first(session, now, Effect.kind.in_(_patient))
         session.execute(_CLAIMED)
         if effect is not None:
             open_shops(session, [effect.shop_id])
             session.execute(_this(sa.update(Effect), effect).values(leased_until=now + LEASE))
     return effect
+
+
+def _first(session: Session, now: datetime, *which: Any) -> Any:
+    due = sa.select(Effect.shop_id, Effect.kind, Effect.target, Effect.version, Effect.attempts).where(
+        *_due(now), *which
+    )
+    return session.execute(due.order_by(Effect.due_at).limit(1).with_for_update(skip_locked=True)).one_or_none()
 
 
 def _due(now: datetime) -> tuple[Any, ...]:

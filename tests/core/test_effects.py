@@ -52,6 +52,21 @@ def test_ten_changes_of_a_target_are_one_effect(database: Database, done: list[t
     assert not effects.waiting(database)
 
 
+def test_patient_effects_let_others_go_first(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[str] = []
+    for name in ("_handlers", "_following", "_patient"):
+        monkeypatch.setattr(effects, name, type(getattr(effects, name))())
+    effects.wire("test.tags", lambda _, __, target: turns.append(f"tags {target}"), patient=True)
+    effects.wire("test.reward", lambda _, __, target: turns.append(f"reward {target}"))
+    with database.transaction(1) as session:
+        effects.request(session, [Wanted(1, "test.tags", str(member)) for member in range(3)])
+    with database.transaction(1) as session:
+        effects.request(session, [Wanted(1, "test.reward", "9")])
+    effects.carry_out_due(database)
+    assert turns[0] == "reward 9"
+    assert sorted(turns[1:]) == ["tags 0", "tags 1", "tags 2"]
+
+
 def test_an_effect_asked_for_while_it_runs_runs_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
