@@ -97,7 +97,9 @@ def test_a_version_is_scheduled_and_withdrawn(store: Store) -> None:
     assert delete(store, "/program/versions/1").json["code"] == "program_in_force"
 
 
-@pytest.mark.parametrize("at", [(NOW - timedelta(seconds=1)).isoformat(), "0001-01-01T00:00:00+14:00"])
+@pytest.mark.parametrize(
+    "at", [(NOW - timedelta(seconds=1)).isoformat(), "0001-01-01T00:00:00+14:00"], ids=["just now", "year one"]
+)
 def test_a_version_never_starts_in_the_past(store: Store, at: str) -> None:
     refused = store.post("/program/publish", {"document": RAISED, "at": at})
     assert (refused.status_code, refused.json["code"]) == (422, "back_dated")
