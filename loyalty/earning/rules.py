@@ -195,8 +195,9 @@ class Earned(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A part of an order that bonuses may match: a line, or its shipping."""
+    """A part of an order that bonuses may match: the line in this place, or its shipping."""
 
+    place: int
     net: int
     units: int
     product: int | None = None
@@ -230,45 +231,48 @@ def _cut(amount: int, scale: int, limit: Limit | None, used: Used | None) -> int
 def _grants(
     order: OrderState, spend: Spend, terms: Terms, circumstances: Circumstances, scale: int, unit: int
 ) -> list[Granted]:
-    parts = _parts(order, spend)
-
-    def worth(bonus: Bonus, matched: Iterable[int]) -> int:
-        amount = _worth(bonus, [parts[index] for index in matched], scale, unit)
-        return _cut(amount, scale, bonus.limit, circumstances.used.get(bonus.rule)) if bonus.limit else amount
-
+    parts, labels, used = _parts(order, spend), circumstances.labels, circumstances.used
+    every = tuple(parts)
     offered = []
     for bonus in terms.bonuses:
         if _applies(bonus, order, spend, terms, circumstances):
-            matched = _matching(bonus, parts, circumstances.labels)
-            offered.append((worth(bonus, matched), bonus, matched))
-    if terms.best:
-        offered.sort(key=lambda offer: (-offer[0], offer[1].rule))
-    granted, taken = [], frozenset[int]()
+            matched = every if bonus.is_for_all else tuple([part for part in every if _matches(bonus, part, labels)])
+            if matched:
+                amount = _cut(_worth(bonus, matched, scale, unit), scale, bonus.limit, used.get(bonus.rule))
+                offered.append((amount, bonus, matched))
+    if not terms.best:
+        return [Granted(bonus, amount) for amount, bonus, _ in offered if amount > 0]
+    offered.sort(key=_best_first)
+    granted, taken = [], set[int]()
     for amount, bonus, matched in offered:
-        if not matched.isdisjoint(taken):
-            matched -= taken
-            amount = worth(bonus, matched) if matched else 0
+        left = tuple([part for part in matched if part.place not in taken]) if taken else matched
+        if len(left) < len(matched):
+            amount = _cut(_worth(bonus, left, scale, unit), scale, bonus.limit, used.get(bonus.rule)) if left else 0
         if amount > 0:
             granted.append(Granted(bonus, amount))
-            taken |= matched if terms.best else frozenset()
+            taken.update([part.place for part in left])
     return granted
+
+
+def _best_first(offer: tuple[int, Bonus, tuple["_Part", ...]]) -> tuple[int, str]:
+    return -offer[0], offer[1].rule
 
 
 def _parts(order: OrderState, spend: Spend) -> list[_Part]:
     """What is left of the order in parts. Shipping, where it counts, is no product, but earns what every line earns."""
     parts = [
-        _Part(counted.net, counted.units, line.product_id, line.variant_id, line.vendor)
-        for line, counted in zip(order.lines, spend.lines, strict=True)
+        _Part(place, counted.net, counted.units, line.product_id, line.variant_id, line.vendor)
+        for place, (line, counted) in enumerate(zip(order.lines, spend.lines, strict=True))
         if not counted.excluded and counted.units > 0
     ]
-    shipping = spend.net - sum(part.net for part in parts)
-    return [*parts, _Part(shipping, 0)] if shipping > 0 else parts
+    shipping = spend.net - sum([part.net for part in parts])
+    return [*parts, _Part(-1, shipping, 0)] if shipping > 0 else parts
 
 
 def _applies(bonus: Bonus, order: OrderState, spend: Spend, terms: Terms, circumstances: Circumstances) -> bool:
     return (
-        bonus.runs(order.processed_at)
-        and spend.net >= bonus.minimum_spend
+        spend.net >= bonus.minimum_spend
+        and bonus.runs(order.processed_at)
         and (bonus.channel is None or bonus.channel == channel(order))
         and (not bonus.tiers or terms.tier_key in bonus.tiers)
         and (bonus.order_number is None or bonus.order_number == circumstances.order_number)
@@ -278,13 +282,6 @@ def _applies(bonus: Bonus, order: OrderState, spend: Spend, terms: Terms, circum
 def channel(order: OrderState) -> str:
     """`pos` for Shopify's point of sale (`source_name` "pos"), else `online`."""
     return "pos" if order.source_name == "pos" else "online"
-
-
-def _matching(bonus: Bonus, parts: list[_Part], labels: Mapping[int, Labels]) -> frozenset[int]:
-    """The places of the parts that a bonus is for."""
-    if bonus.is_for_all:
-        return frozenset(range(len(parts)))
-    return frozenset([place for place, part in enumerate(parts) if _matches(bonus, part, labels)])
 
 
 def _matches(bonus: Bonus, part: _Part, labels: Mapping[int, Labels]) -> bool:
@@ -298,12 +295,13 @@ def _matches(bonus: Bonus, part: _Part, labels: Mapping[int, Labels]) -> bool:
     return not (known.tags.isdisjoint(bonus.tags) and known.collections.isdisjoint(bonus.collections))
 
 
-def _worth(bonus: Bonus, parts: list[_Part], scale: int, unit: int) -> int:
+def _worth(bonus: Bonus, parts: tuple[_Part, ...], scale: int, unit: int) -> int:
     if bonus.multiplier is not None:
         return sum([part.net for part in parts]) * unit * (_exact(bonus.multiplier) - _EXACT) // _EXACT
     if bonus.per_item:
         return bonus.points * sum([part.units for part in parts]) * scale
-    return bonus.points * scale if any(part.units for part in parts) else 0
+    # Shipping has no units and comes last.
+    return bonus.points * scale if parts[0].units else 0
 
 
 def target(
@@ -357,7 +355,7 @@ def _told(grant: Granted, scale: int) -> dict[str, Any]:
     told: dict[str, Any] = {
         "rule": grant.bonus.rule,
         "name": grant.bonus.name,
-        "points": decimal_text(Fraction(grant.amount, scale)),
+        "points": decimal_text(Fraction(grant.amount, scale)) if grant.amount % scale else str(grant.amount // scale),
     }
     if grant.bonus.multiplier is not None:
         told["multiplier"] = decimal_text(grant.bonus.multiplier)
