@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from core import clock
 from core.effects import Effect
-from core.errors import NotFound
 from loyalty.models import Member
 from loyalty.program import Reward
 from loyalty.programs import Version
@@ -41,14 +40,6 @@ def rewards_of(
     if before is not None:
         statement = statement.where(MemberReward.id < before)
     return session.scalars(statement.order_by(MemberReward.id.desc()).limit(limit)).all()
-
-
-def reward_of(session: Session, shop_id: int, member_id: int, reward_id: int) -> MemberReward:
-    """One reward of a member. Raises NotFound."""
-    row = session.get(MemberReward, (shop_id, reward_id))
-    if row is None or row.member_id != member_id:
-        raise NotFound("this member has no such reward", code="no_reward")
-    return row
 
 
 def offers(session: Session, shop_id: int, version: Version) -> list[Offer]:

@@ -8,29 +8,26 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from core import clock, config, effects
+from core import clock, effects
 from core.effects import Effect, PermanentFailure
 from loyalty import operations as members
 from loyalty import programs
 from loyalty.models import Member
 from loyalty.program import demo_program
 from sandbox.catalogue import DEMO
-from sandbox.outbox import Weather
-from sandbox.testing import Running, in_process
-from shops import admin, operations, tokens
+from sandbox.testing import Running
+from shops import operations
 from shops.admin import Admin
 from tests.tiers.members import laddered
 from tests.webhooks.rig import LONG_AGO, House
+from tests.webhooks.unheard import unheard_store
 from tiers import free_shipping, perks, perks_drift
 from tiers.models import TierPerk
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    with in_process(tmp_path, "http://127.0.0.1:1", weather=Weather(withhold=1.0)) as running:
-        chosen = config.Settings(_env_file=None, shopify_store_url=running.url + "/{shop}")  # type: ignore[call-arg]
-        for module in (tokens, admin):
-            monkeypatch.setattr(module, "settings", lambda: chosen)
+    with unheard_store(tmp_path, monkeypatch) as running:
         yield running
 
 

@@ -10,25 +10,22 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from core import clock, config, effects
+from core import clock, effects
 from loyalty import programs
 from loyalty.models import Order, Product
 from loyalty.program import Bonus, demo_program
 from sandbox.catalogue import DEMO
-from sandbox.outbox import Weather
-from sandbox.testing import Running, in_process
-from shops import admin, operations, tokens
+from sandbox.testing import Running
+from shops import operations
 from tests.webhooks.rig import LONG_AGO, House, delivery
+from tests.webhooks.unheard import unheard_store
 from webhooks.products import fetch_product
 from webhooks.reconcile import reconcile
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    with in_process(tmp_path, "http://127.0.0.1:1", weather=Weather(withhold=1.0)) as running:
-        chosen = config.Settings(_env_file=None, shopify_store_url=running.url + "/{shop}")  # type: ignore[call-arg]
-        for module in (tokens, admin):
-            monkeypatch.setattr(module, "settings", lambda: chosen)
+    with unheard_store(tmp_path, monkeypatch) as running:
         yield running
 
 

@@ -8,26 +8,23 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from core import config, crypto
+from core import crypto
 from core.errors import NotAuthenticated
 from loyalty import programs
 from sandbox import oracle
 from sandbox.catalogue import DEMO
-from sandbox.outbox import Weather
-from sandbox.testing import Running, in_process
+from sandbox.testing import Running
 from shops import admin, operations, tokens
 from shops.models import ShopToken
 from tests.webhooks.rig import LONG_AGO, House
+from tests.webhooks.unheard import unheard_store
 from webhooks.reconcile import reconcile
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     """A store whose webhooks all get lost: nobody listens at the app's address."""
-    with in_process(tmp_path, "http://127.0.0.1:1", weather=Weather(withhold=1.0)) as running:
-        chosen = config.Settings(_env_file=None, shopify_store_url=running.url + "/{shop}")  # type: ignore[call-arg]
-        for module in (tokens, admin):
-            monkeypatch.setattr(module, "settings", lambda: chosen)
+    with unheard_store(tmp_path, monkeypatch) as running:
         yield running
 
 
