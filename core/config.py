@@ -50,6 +50,14 @@ class Settings(BaseSettings):
     # Whom to believe that it is Apple's push service; the machine's own list when empty.
     apple_push_ca: Path | None = None
 
+    # The key file of a service account that the issuer lets in; without one there are no Google passes.
+    google_wallet_account: Path | None = None
+    google_wallet_issuer: str = ""
+    google_wallet_url: str = "https://walletobjects.googleapis.com"
+    google_save_url: str = "https://pay.google.com/gp/v/save"
+    # Where the keys are that Google signs its callbacks with.
+    google_keys_url: str = "https://pay.google.com/gp/m/issuer/keys"
+
     webhook_body_limit: int = 4 * 1024 * 1024
     inbox_retention_days: int = 14
 

@@ -57,6 +57,8 @@ class Facts(msgspec.Struct, frozen=True):
     message: str | None = None
     website: str | None = None
     ended: bool = False
+    # The key of the tier.
+    look: str = ""
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -70,7 +72,10 @@ class Field(msgspec.Struct, frozen=True):
 
 
 class Card(msgspec.Struct, frozen=True):
-    """A whole card. `code` is what its barcode holds."""
+    """A whole card. `code` is what its barcode holds, `look` the key of the tier whose look it has.
+
+    `points`, `tier` and `member` are also among the fields; some wallets have a place of their own for them.
+    """
 
     shop: str
     description: str
@@ -78,13 +83,24 @@ class Card(msgspec.Struct, frozen=True):
     code: str
     code_text: str
     ended: bool = False
+    look: str = ""
+    points: int = 0
+    tier: str = ""
+    member: str = ""
+    language: str = "en"
 
 
 def card(facts: Facts, code: str, code_text: str) -> Card:
     """The card of a member."""
     shop = shortened(facts.shop, NAME)
-    fields = () if facts.ended else tuple(field for field in _fields(facts) if field.text)
-    return Card(shop, f"{shop} membership card", fields, code, code_text, facts.ended)
+    about = f"{shop} membership card"
+    if facts.ended:
+        return Card(shop, about, (), code, code_text, ended=True)
+    fields = tuple(field for field in _fields(facts) if field.text)
+    return Card(
+        shop, about, fields, code, code_text, look=facts.look, points=facts.points,
+        tier=shortened(facts.tier, FRONT), member=shortened(facts.member or "", NAME),
+    )  # fmt: skip
 
 
 def _fields(facts: Facts) -> Iterable[Field]:

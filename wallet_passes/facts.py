@@ -15,7 +15,6 @@ from shops.models import Shop
 from tiers.queries import standings
 from wallet_passes import barcode, content
 from wallet_passes.content import Card, Facts, NextTier, Offer
-from wallet_passes.design import Design, design
 from wallet_passes.models import Pass
 
 _CODES = "barcode"
@@ -24,11 +23,6 @@ _CODES = "barcode"
 def keys() -> tuple[bytes, ...]:
     """What barcodes are signed with."""
     return crypto.keyring(_CODES)
-
-
-def design_of(shop: Shop) -> Design:
-    """How the shop's cards look: by the colour it has chosen, or one of its own."""
-    return design(content.shortened(shop.name, content.NAME), (shop.settings or {}).get("wallet_colour"))
 
 
 def card_of(session: Session, row: Pass, shop: Shop, now: datetime) -> Card:
@@ -57,6 +51,7 @@ def _facts(session: Session, member: Member, shop: Shop, now: datetime) -> Facts
         points=member.available,
         pending=member.pending,
         tier=standing.name,
+        look=standing.key,
         next_tier=NextTier(ahead.name, standing.metric, ahead.remaining) if ahead else None,
         offers=_offers(session, member, version),
         currency=shop.currency,

@@ -25,6 +25,8 @@ class Pass(Base):
     serial: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     member_id: Mapped[int] = mapped_column(sa.BigInteger)
     handle: Mapped[str] = mapped_column(sa.Text)
+    # Of the person, as far as it is known (`fr`, `pt-BR`); the shop's own otherwise.
+    language: Mapped[str | None] = mapped_column(sa.Text)
     generation: Mapped[int] = mapped_column(sa.Integer, server_default="0")
     version: Mapped[int] = mapped_column(sa.Integer, server_default="0")
     digest: Mapped[str] = mapped_column(sa.Text, server_default="")
@@ -39,12 +41,16 @@ class Pass(Base):
 
 
 class AppleFile(Base):
-    """The signed file of a pass at one version, so that fetching it again costs no signature."""
+    """The signed file of a pass at one version, so that fetching it again costs no signature.
+
+    `pass_type` is empty for the operator's own: see `AppleCertificate`.
+    """
 
     __tablename__ = "apple_files"
 
     shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
     serial: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    pass_type: Mapped[str] = mapped_column(sa.Text, primary_key=True, server_default="")
     version: Mapped[int] = mapped_column(sa.Integer)
     # What it was signed with: another certificate needs another file.
     signer: Mapped[str] = mapped_column(sa.Text)
@@ -68,6 +74,9 @@ class AppleDevice(Base):
 class AppleRegistration(Base):
     """A pass on a device. Removed ones are kept for the merchant to see.
 
+    `pass_type` is empty for the operator's own. A phone keeps the type it was given, whatever the shop
+    signs with later.
+
     Indexes: the devices of a pass; the shops a device has passes of (across shops, for the device's own question).
     """
 
@@ -80,8 +89,32 @@ class AppleRegistration(Base):
     shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
     device: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     serial: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    pass_type: Mapped[str] = mapped_column(sa.Text, primary_key=True, server_default="")
     registered_at: Mapped[datetime] = mapped_column(TIMESTAMP)
     removed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
     # The version that the push service has last taken a push for, and when.
     told_version: Mapped[int] = mapped_column(sa.Integer, server_default="0")
     told_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+
+
+class AppleCertificate(Base):
+    """A shop's own pass certificate, in place of the operator's. `sealed` holds its three PEM files, encrypted.
+
+    The newest that is not retired signs new cards. Older ones go on for the phones that hold their cards, until they
+    expire.
+    """
+
+    __tablename__ = "apple_certificates"
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    pass_type: Mapped[str] = mapped_column(sa.Text)
+    team: Mapped[str] = mapped_column(sa.Text)
+    sealed: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    # Whether Apple issued it for passes that a terminal can read by NFC.
+    nfc: Mapped[bool] = mapped_column(sa.Boolean, server_default="false")
+    expires_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    actor: Mapped[str] = mapped_column(sa.Text)
+    added_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    retired_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    warned_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)

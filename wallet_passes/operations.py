@@ -20,6 +20,8 @@ from shops.models import Shop
 from wallet_passes import barcode, facts
 from wallet_passes.barcode import BadCode
 from wallet_passes.content import Card
+from wallet_passes.design import Design
+from wallet_passes.designs.queries import design_of
 from wallet_passes.models import TAGS, AppleFile, Pass
 
 SECOND = timedelta(seconds=1)
@@ -39,6 +41,7 @@ class Current(NamedTuple):
 
     row: Pass
     card: Card
+    design: Design
     shop: Shop
 
 
@@ -88,12 +91,13 @@ def refresh(session: Session, shop_id: int, member_id: int) -> Current | None:
     _follow_merge(session, row)
     row.generation = max(row.generation, facts.redemptions(session, row))
     card = facts.card_of(session, row, shop, now)
-    digest = hashlib.sha256(msgspec.json.encode([card, facts.design_of(shop)])).hexdigest()
+    design = design_of(session, shop, card.look)
+    digest = hashlib.sha256(msgspec.json.encode([card, design])).hexdigest()
     if digest != row.digest:
         _advance(session, row, digest, now)
     if card.ended and row.ended_at is None:
         _end(session, row, now)
-    return Current(row, card, shop)
+    return Current(row, card, design, shop)
 
 
 def _follow_merge(session: Session, row: Pass) -> None:

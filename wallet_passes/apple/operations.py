@@ -16,7 +16,7 @@ from core.config import settings
 from core.db import Database, open_shops
 from core.effects import Wanted
 from core.errors import NotAuthenticated, NotFound
-from wallet_passes import facts, operations
+from wallet_passes import operations
 from wallet_passes.apple import certificate, package
 from wallet_passes.apple.certificate import Certificate
 from wallet_passes.apple.package import Identity
@@ -84,7 +84,7 @@ def register(session: Session, shop_id: int, serial: str, device: str, push_toke
         return False
     # What changed since the file was fetched was told to nobody yet.
     fresh = {"registered_at": now, "removed_at": None, "told_version": row.fetched_version, "told_at": None}
-    key = {"shop_id": shop_id, "device": device, "serial": serial}
+    key = {"shop_id": shop_id, "device": device, "serial": serial, "pass_type": ""}
     statement = insert(AppleRegistration).values(key | fresh)
     session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=fresh))
     _drop_oldest(session, shop_id, serial, now)
@@ -190,7 +190,7 @@ def file_of(database: Database, current: Current) -> bytes:
 
 
 def _signed(current: Current, signer: Certificate) -> bytes:
-    row, design = current.row, facts.design_of(current.shop)
+    row, design = current.row, current.design
     service = f"{settings().app_url.rstrip('/')}/wallet/apple"
     identity = Identity(signer.pass_type, signer.team, row.serial, service, token(signer.pass_type, row.serial))
     text = package.pass_json(current.card, design, identity)
@@ -204,7 +204,7 @@ def _keep(session: Session, row: Pass, signer: Certificate, made: bytes) -> None
         return
     told = {"version": row.version, "signer": signer.fingerprint, "file": made}
     statement = insert(AppleFile).values(shop_id=row.shop_id, serial=row.serial, **told)
-    session.execute(statement.on_conflict_do_update(index_elements=["shop_id", "serial"], set_=told))
+    session.execute(statement.on_conflict_do_update(index_elements=["shop_id", "serial", "pass_type"], set_=told))
 
 
 def _note_fetched(session: Session, row: Pass) -> None:

@@ -1,0 +1,1 @@
+"""Short messages from the merchant to members' cards."""

@@ -1,0 +1,58 @@
+"""Messages and who got them."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db import JSONB, TIMESTAMP, Base
+
+STATES = ("draft", "scheduled", "sending", "sent", "cancelled")
+
+
+class WalletMessage(Base):
+    """A short message to the cards of some members. `audience` says whose, `cursor` how far it has been sent.
+
+    Cards show it until `ends_at` or the next one. `quiet` ones change the card and announce nothing.
+    """
+
+    __tablename__ = "wallet_messages"
+    __table_args__ = (
+        sa.CheckConstraint(f"state IN ({', '.join(map(repr, STATES))})", name="state"),
+        sa.Index("ix_wallet_messages_due", "send_at", postgresql_where=sa.text("state IN ('scheduled', 'sending')")),
+    )
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True)
+    title: Mapped[str] = mapped_column(sa.Text)
+    body: Mapped[str] = mapped_column(sa.Text)
+    link: Mapped[str | None] = mapped_column(sa.Text)
+    audience: Mapped[Any] = mapped_column(JSONB)
+    quiet: Mapped[bool] = mapped_column(sa.Boolean, server_default="false")
+    state: Mapped[str] = mapped_column(sa.Text)
+    send_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    ends_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    total: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+    cursor: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+    actor: Mapped[str] = mapped_column(sa.Text)
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    started_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    finished_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+
+
+class MessageRecipient(Base):
+    """What became of a message for one member: `shown` on their card, or why not (`limited`, `left`).
+
+    `told_at` is when a wallet first took the change. Index: a member's latest (limits, and what their card shows).
+    """
+
+    __tablename__ = "wallet_message_recipients"
+    __table_args__ = (sa.Index("ix_wallet_message_recipients_member", "shop_id", "member_id", "at"),)
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    message_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    member_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    outcome: Mapped[str] = mapped_column(sa.Text)
+    at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    told_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
