@@ -11,8 +11,9 @@ from core.db import Base, driver_url
 # Every module that declares tables, so that `alembic check` can compare them with the database.
 TABLES = (
     "core.effects", "core.events", "core.jobs", "shops.models", "loyalty.models", "loyalty.activities.models",
-    "loyalty.rewards.models", "tiers.models", "wallet_passes.models", "wallet_passes.designs.models",
-    "wallet_passes.google.models", "wallet_passes.messages.models", "webhooks.models", "web.models",
+    "loyalty.rewards.models", "referrals.models", "referrals.payouts.models", "tiers.models", "wallet_passes.models",
+    "wallet_passes.designs.models", "wallet_passes.google.models", "wallet_passes.messages.models", "webhooks.models",
+    "web.models",
 )  # fmt: skip
 for module in TABLES:
     import_module(module)

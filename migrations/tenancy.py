@@ -34,3 +34,15 @@ def allow_claims(table: str) -> None:
     claiming = f"((SELECT current_setting('rapport.claim', true)) = '{table}')"
     op.execute(f"CREATE POLICY claimed ON {table} FOR SELECT USING {claiming}")
     op.execute(f"CREATE POLICY claim_locks ON {table} FOR UPDATE USING {claiming} WITH CHECK (false)")
+
+
+def make_append_only(table: str) -> None:
+    """A ledger: nobody changes or deletes what stands in it, but for what the law asks."""
+    op.execute(
+        f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {table} "
+        "FOR EACH ROW EXECUTE FUNCTION refuse_ledger_change()"
+    )
+    op.execute(
+        f"CREATE TRIGGER never_truncated BEFORE TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change()"
+    )

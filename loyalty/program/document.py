@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from loyalty.program.earning import Activity, Bonus, JoiningRule, OrderRule
 from loyalty.program.ladder import Ladder, Tier
-from loyalty.program.parts import Contradiction, Key, Money, Name, Part, Whole, check_keys
+from loyalty.program.parts import Contradiction, Key, Name, Part, Whole, check_keys
+from loyalty.program.referring import Referral
 from loyalty.program.spending import Reward
 
 # What the ledger itself writes as a posting's rule.
@@ -56,17 +57,6 @@ class Expiry(Part):
         if (self.months is None) == (self.days is None):
             raise ValueError("must have either months or days")
         return self
-
-
-class Referral(Part):
-    """Give-get, in minor units: what the friend gets on a first order of at least the minimum, and the referrer."""
-
-    friend_amount: Money = 1000
-    """What is off the friend's first order."""
-    friend_minimum: Money = 3000
-    """The least that order must be worth."""
-    referrer_amount: Money = 1000
-    """What the referrer gets off."""
 
 
 class Program(Part):
@@ -126,6 +116,10 @@ class Program(Part):
             for key in part.tiers:
                 if key not in known:
                     raise Contradiction(f"must be tiers of the ladder, which has no {key!r}", *path, "tiers")
+        for place, held in enumerate(self.referral.tiers):
+            if held.tier not in known:
+                path = ("referral", "tiers", place, "tier")
+                raise Contradiction(f"must be a tier of the ladder, which has no {held.tier!r}", *path)
         return self
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from migrations.tenancy import APP_ROLE, allow_claims, create_app_role, protect
+from migrations.tenancy import APP_ROLE, allow_claims, create_app_role, make_append_only, protect
 
 revision = "0001"
 down_revision = None
@@ -100,17 +100,6 @@ def downgrade() -> None:
         op.drop_table(table)
     op.execute("DROP FUNCTION erase_shop_ledger, erase_person_words, refuse_ledger_change")
     op.execute(f"REVOKE USAGE ON SCHEMA public FROM {APP_ROLE}")
-
-
-def make_append_only(table: str) -> None:
-    op.execute(
-        f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {table} "
-        "FOR EACH ROW EXECUTE FUNCTION refuse_ledger_change()"
-    )
-    op.execute(
-        f"CREATE TRIGGER never_truncated BEFORE TRUNCATE ON {table} "
-        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change()"
-    )
 
 
 def compress_bodies() -> None:

@@ -47,9 +47,13 @@ def upgrade() -> None:
     op.execute("ALTER TABLE wallet_images ALTER COLUMN file SET STORAGE EXTERNAL")
     for table in TABLES:
         protect(table)
+    op.add_column("effects", sa.Column("patient", sa.Boolean(), server_default="false", nullable=False))
+    take_turns("ix_effects_turn", ["kind", "patient", "due_at"], instead_of="ix_effects_due")
 
 
 def downgrade() -> None:
+    take_turns("ix_effects_due", ["due_at"], instead_of="ix_effects_turn")
+    op.drop_column("effects", "patient")
     for table in reversed(TABLES):
         op.drop_table(table)
     for table, key in TYPED.items():
@@ -57,6 +61,11 @@ def downgrade() -> None:
         renew_key(table, key)
         op.drop_column(table, "pass_type")
     op.drop_column("passes", "language")
+
+
+def take_turns(index: str, columns: list[str], *, instead_of: str) -> None:
+    op.create_index(index, "effects", columns, postgresql_where=sa.text("state = 'waiting'"))
+    op.drop_index(instead_of, table_name="effects")
 
 
 def renew_key(table: str, key: list[str]) -> None:
@@ -198,16 +207,21 @@ def create_wallet_messages() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("send_at", TIMESTAMP, nullable=True),
         sa.Column("ends_at", TIMESTAMP, nullable=True),
+        sa.Column("edits", sa.Integer(), server_default="1", nullable=False),
         sa.Column("total", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("shown", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("limited", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("gone", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("cursor", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("created_at", TIMESTAMP, nullable=False),
         sa.Column("started_at", TIMESTAMP, nullable=True),
         sa.Column("finished_at", TIMESTAMP, nullable=True),
+        sa.Column("ended_at", TIMESTAMP, nullable=True),
         sa.PrimaryKeyConstraint("shop_id", "id", name=op.f("pk_wallet_messages")),
         sa.CheckConstraint(
             "state IN ('draft', 'scheduled', 'sending', 'sent', 'cancelled')",
-            name=op.f("ck_wallet_messages_ck_wallet_messages_state"),
+            name=op.f("ck_wallet_messages_state"),
         ),
     )
     op.create_index(
@@ -216,6 +230,13 @@ def create_wallet_messages() -> None:
         ["send_at"],
         unique=False,
         postgresql_where=sa.text("state IN ('scheduled', 'sending')"),
+    )
+    op.create_index(
+        "ix_wallet_messages_ends",
+        "wallet_messages",
+        ["ends_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('sent', 'cancelled') AND ended_at IS NULL AND ends_at IS NOT NULL"),
     )
 
 

@@ -1,5 +1,6 @@
 """Two shops in one database: neither sees the other, and nobody changes what is written for good."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +19,9 @@ from tests.webhooks.rig import House, delivery
 
 T0 = int(datetime(2026, 9, 1, tzinfo=UTC).timestamp())
 THING = Item(1, 2, "Thing", None, "T", "V", 60_000)
-APPEND_ONLY = ("events", "postings")
+APPEND_ONLY = ("commission_entries", "events", "postings", "referral_decisions")
+# A column that may hold some words only, and the first of them.
+ALLOWED = re.compile(r"\((\w+) = ANY \(ARRAY\['(\w+)'")
 # Tables of the whole installation: they hold nothing of any shop's customers.
 SHARED = {"alembic_version", "periodic_runs", "shops"}
 
@@ -62,19 +65,27 @@ def rows(connection: "psycopg.Connection[Any]", table: str, shop: int) -> int:
     return int(count)
 
 
+def checks(connection: "psycopg.Connection[Any]", table: str) -> list[str]:
+    found = connection.execute(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'c'", [table]
+    )
+    return [text for (text,) in found]
+
+
 def make_up(connection: "psycopg.Connection[Any]", table: str, shop: int) -> None:
     needed = connection.execute(
         "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = %s AND is_nullable = 'NO' "
         "AND column_default IS NULL AND is_identity = 'NO'",
         [table],
     ).fetchall()
-    # "issued" is one of the states of a reward; other words may be any.
-    word = "issued" if table == "member_rewards" else f"made up {shop}"
+    chosen = dict(ALLOWED.findall(" ".join(checks(connection, table))))
+    if "partner_id IS NULL" in str(checks(connection, table)):
+        needed.append(("member_id", "bigint"))
     samples: dict[str, Any] = {
-        "bigint": shop, "text": word, "bytea": b"x", "jsonb": "{}", "integer": 1, "smallint": 1, "boolean": True,
-        "date": datetime.now(UTC).date(), "uuid": f"{shop:032x}",
+        "bigint": shop, "text": f"made up {shop}", "bytea": b"x", "jsonb": "{}", "integer": 1, "smallint": 1,
+        "boolean": True, "date": datetime.now(UTC).date(), "uuid": f"{shop:032x}",
     }  # fmt: skip
-    values = [samples.get(kind, datetime.now(UTC)) for _, kind in needed]
+    values = [chosen.get(name) or samples.get(kind, datetime.now(UTC)) for name, kind in needed]
     columns = sql.SQL(", ").join(sql.Identifier(name) for name, _ in needed)
     places = sql.SQL(", ").join([sql.Placeholder()] * len(needed))
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(sql.Identifier(table), columns, places)

@@ -1,0 +1,1 @@
+"""Friends who leave an e-mail, and the code that Shopify makes for them."""

@@ -1,0 +1,1 @@
+"""Commission in money: the ledger, monthly statements, and transfers through Stripe."""
