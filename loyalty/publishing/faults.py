@@ -4,10 +4,10 @@ Pure: a document goes in, a program or its faults come out.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from core.errors import InvalidInput
@@ -18,8 +18,11 @@ from loyalty.publishing.schema import fields_at
 SEPARATOR = " › "
 # No merchant reads on beyond these.
 MOST = 50
+# What parts are called by, first choice first.
+_NAMES = ("key", "name", "tier", "language", "label")
 
 Path = tuple[str | int, ...]
+Fields = Callable[[Path], list[str]]
 
 
 class Fault(NamedTuple):
@@ -44,22 +47,27 @@ def read(document: Any) -> Program:
 
 def faults(document: Any) -> tuple[Fault, ...]:
     """Everything wrong with a document (JSON), in the document's order; empty when it is a program."""
+    return faults_in(Program, document, fields_at)
+
+
+def faults_in(model: type[BaseModel], document: Any, fields: Fields) -> tuple[Fault, ...]:
+    """The same for any kind of document. `fields` tells which ones the part at a path may have."""
     try:
-        Program.model_validate(document)
+        model.model_validate(document)
     except ValidationError as error:
-        told = (_fault(detail, document) for detail in error.errors(include_url=False)[:MOST])
+        told = (_fault(detail, document, fields) for detail in error.errors(include_url=False)[:MOST])
         return tuple(dict.fromkeys(told))
     return ()
 
 
-def _fault(error: ErrorDetails, document: Any) -> Fault:
+def _fault(error: ErrorDetails, document: Any, fields: Fields) -> Fault:
     context: Mapping[str, Any] = error.get("ctx") or {}
     path, cause = error["loc"], context.get("error")
     if isinstance(cause, Contradiction):
         path = (*path, *cause.path)
     elif error["type"].startswith("union_tag"):
         path = (*path, "kind")
-    return Fault(place(document, path), _reason(error, context))
+    return Fault(place(document, path), _reason(error, context, fields))
 
 
 def place(document: Any, path: Path) -> str:
@@ -80,7 +88,7 @@ def _names(document: Any, path: Path) -> Iterator[str]:
 
 
 def _called(part: Any, position: int) -> str:
-    named = (part.get("key"), part.get("name")) if isinstance(part, Mapping) else ()
+    named = [part.get(name) for name in _NAMES] if isinstance(part, Mapping) else []
     return next((name for name in named if isinstance(name, str) and name), f"no. {position + 1}")
 
 
@@ -90,6 +98,7 @@ _PLAIN = {
     "int_parsing": "must be a whole number",
     "int_parsing_size": "is too large a number",
     "int_from_float": "must be a whole number",
+    "float_type": "must be a number, such as 1.25",
     "decimal_type": "must be a number, such as 1.25",
     "decimal_parsing": "must be a number, such as 1.25",
     "finite_number": "must be a number, such as 1.25",
@@ -125,7 +134,7 @@ _PATTERNS = {
 }
 
 
-def _reason(error: ErrorDetails, context: Mapping[str, Any]) -> str:
+def _reason(error: ErrorDetails, context: Mapping[str, Any], fields: Fields) -> str:
     kind = error["type"]
     if kind in _PLAIN:
         return _PLAIN[kind]
@@ -134,7 +143,7 @@ def _reason(error: ErrorDetails, context: Mapping[str, Any]) -> str:
     if kind == "string_too_short":
         return "must not be empty"
     if kind == "extra_forbidden":
-        return "is no field here" + _meant(error["loc"])
+        return "is no field here" + _meant(error["loc"], fields)
     if kind == "union_tag_invalid":
         return f"must be one of {context['expected_tags']}"
     if kind == "string_pattern_mismatch":
@@ -142,7 +151,7 @@ def _reason(error: ErrorDetails, context: Mapping[str, Any]) -> str:
     return error["msg"]
 
 
-def _meant(path: Path) -> str:
+def _meant(path: Path, fields: Fields) -> str:
     """The field that was probably meant by a misspelt one."""
-    close = difflib.get_close_matches(str(path[-1]), fields_at(path[:-1]), n=1)
+    close = difflib.get_close_matches(str(path[-1]), fields(path[:-1]), n=1)
     return f": did you mean {close[0]}?" if close else ""

@@ -57,7 +57,7 @@ def save_draft(
     `seen` is the `updated_at` of the draft it replaces, None where there was none: raises Conflict if that is not the
     draft there is. `based_on` is the version it started from: by default the draft's, for a new one the latest.
     """
-    _check_storable(document)
+    check_storable(document)
     _lock(session, shop_id)
     draft = queries.draft(session, shop_id)
     _check_seen(draft, seen)
@@ -125,7 +125,7 @@ def publish(
     Raises InvalidProgram; InvalidInput for a moment that has passed; with `based_on`, Conflict if that is no longer
     the latest version; and, unless demotions are accepted, Conflict if members would fall to lower tiers.
     """
-    _check_storable(document)
+    check_storable(document)
     program = read(with_timezone(session, shop_id, document))
     _lock(session, shop_id)
     latest = queries.latest_number(session, shop_id)
@@ -224,7 +224,7 @@ def _check_seen(draft: ProgramDraft | None, seen: datetime | None) -> None:
         raise Conflict(detail, code="draft_changed", updated_at=updated_at and updated_at.isoformat())
 
 
-def _check_storable(document: Mapping[str, Any]) -> None:
+def check_storable(document: Mapping[str, Any]) -> None:
     """Raises InvalidInput for JSON that a database can't keep: NaN, half characters, the character zero."""
     try:
         text = json.dumps(document, allow_nan=False, ensure_ascii=False)

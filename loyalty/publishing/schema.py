@@ -17,14 +17,19 @@ def schema() -> Json:
 
 
 def fields_at(path: Iterable[str | int]) -> list[str]:
-    """The fields that the part at `path` may have; empty where it is no part with fields of its own.
+    """`fields_in` for a program."""
+    return fields_in(schema(), path)
+
+
+def fields_in(root: Json, path: Iterable[str | int]) -> list[str]:
+    """The fields that the part at `path` may have by a schema; empty where it is no part with fields of its own.
 
     A path is one of pydantic's locations: names, positions in lists, and the kinds of activities.
     """
-    found = schema()
+    found = root
     for step in path:
-        found = _step(_resolved(found), step)
-    return list(_resolved(found).get("properties", ()))
+        found = _step(_resolved(root, found), step)
+    return list(_resolved(root, found).get("properties", ()))
 
 
 def _step(schema: Json, step: str | int) -> Json:
@@ -36,10 +41,10 @@ def _step(schema: Json, step: str | int) -> Json:
     return schema.get("properties", {}).get(step) or {}
 
 
-def _resolved(found: Json) -> Json:
+def _resolved(root: Json, found: Json) -> Json:
     """What a reference, or a choice between something and null, stands for."""
     choices = [choice for choice in found.get("anyOf", ()) if choice != {"type": "null"}]
     if len(choices) == 1:
         found = choices[0]
     reference = found.get("$ref")
-    return _resolved(schema()["$defs"][reference.rsplit("/", 1)[-1]]) if reference else found
+    return _resolved(root, root["$defs"][reference.rsplit("/", 1)[-1]]) if reference else found

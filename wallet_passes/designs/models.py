@@ -61,8 +61,10 @@ class WalletRollout(Base):
 
     shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
     id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True)
-    # `design:3`, `program:7`, `certificate`, `shop`: what changed.
+    # `design:3`, `program:7`, `shop`, `day`: what changed.
     cause: Mapped[str] = mapped_column(sa.Text)
+    # What the cards are made of since then: see `wallet_passes.rollouts`.
+    marks: Mapped[Any] = mapped_column(JSONB)
     total: Mapped[int] = mapped_column(sa.BigInteger)
     done: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     cursor: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import structlog
 from flask import Response, request
@@ -28,7 +28,6 @@ from web.api import idempotency
 from web.api.idempotency import Answer
 from web.api.shapes import MAX_ID, Asked, Shape
 
-BODY_LIMIT = 1024 * 1024  # bytes
 IDEMPOTENCY_KEY = r"^[!-~]([ -~]{0,253}[!-~])?$"
 
 
@@ -83,6 +82,16 @@ class File:
     make: Callable[[], Response]
 
 
+Late = TypeVar("Late", bound=Shape)
+
+
+@dataclass(frozen=True)
+class Later(Generic[Late]):
+    """An answer that is made once the transaction is over, for somebody far away has to be asked."""
+
+    make: Callable[[], Late]
+
+
 @dataclass(frozen=True)
 class Operation:
     """One endpoint as declared: `problems` lists the statuses it may refuse with besides 401 and 503."""
@@ -91,7 +100,7 @@ class Operation:
     rule: str
     status: int
     problems: tuple[int, ...]
-    view: Callable[..., Shape | File]
+    view: Callable[..., Shape | File | Later[Any]]
     query: type[Asked] | None
     body: type[Asked] | None
     answer: type[Shape] | type[File]
@@ -103,12 +112,13 @@ class Operation:
     def __call__(self, **path: int | str) -> Response:
         """Answer the current request. The answer is whole before the commit, and sent only after it."""
         token = _bearer_token()
-        sent = _read_json() if self.body else b""
+        sent = _read_json(self.body.body_limit) if self.body else b""
         with database().transaction(keys.claimed_shop(token) or 0) as session:
             answer = self._work(self._authorised(session, token), path, sent)
         if isinstance(answer.content, File):
             return answer.content.make()
-        response = Response(json.dumps(answer.content, ensure_ascii=False), answer.status, mimetype="application/json")
+        content = answer.content.make().model_dump(mode="json") if isinstance(answer.content, Later) else answer.content
+        response = Response(json.dumps(content, ensure_ascii=False), answer.status, mimetype="application/json")
         if answer.replayed:
             response.headers["Idempotency-Replayed"] = "true"
         return response
@@ -130,7 +140,7 @@ class Operation:
 
         def work() -> Answer:
             made = self.view(call, **given)
-            return Answer(self.status, made if isinstance(made, File) else made.model_dump(mode="json"))
+            return Answer(self.status, made if isinstance(made, File | Later) else made.model_dump(mode="json"))
 
         if call.idempotency_key is None:
             return work()
@@ -141,14 +151,14 @@ class Operation:
 
 def endpoint(
     method: str, rule: str, *, status: int = 200, problems: Sequence[int] = ()
-) -> Callable[[Callable[..., Shape | File]], Operation]:
-    """Declare a view `(call, <path ids>, query=…, body=…) -> Shape or File` as an endpoint of the API."""
+) -> Callable[[Callable[..., Shape | File | Later[Any]]], Operation]:
+    """Declare a view `(call, <path ids>, query=…, body=…) -> Shape, File or Later` as an endpoint of the API."""
 
-    def declare(view: Callable[..., Shape | File]) -> Operation:
+    def declare(view: Callable[..., Shape | File | Later[Any]]) -> Operation:
         hints = typing.get_type_hints(view)
-        return Operation(
-            method, rule, status, tuple(problems), view, hints.get("query"), hints.get("body"), hints["return"]
-        )
+        answer = hints["return"]
+        answer = typing.get_args(answer)[0] if typing.get_origin(answer) is Later else answer
+        return Operation(method, rule, status, tuple(problems), view, hints.get("query"), hints.get("body"), answer)
 
     return declare
 
@@ -178,11 +188,11 @@ def _bearer_token() -> str:
     return token.strip()
 
 
-def _read_json() -> bytes:
-    """The raw body, read before the database is bothered. Werkzeug refuses one beyond the limit."""
+def _read_json(limit: int) -> bytes:
+    """The raw body, read before the database is bothered. Werkzeug refuses one beyond the limit (bytes)."""
     if request.mimetype != "application/json":
         raise UnsupportedType("send the body as application/json")
-    request.max_content_length = BODY_LIMIT
+    request.max_content_length = limit
     return request.get_data(cache=False)
 
 

@@ -1,0 +1,61 @@
+"""What is wrong with a design, in words a merchant understands, each with the field it is about.
+
+Pure: a document goes in, a design or its faults come out.
+"""
+
+import functools
+from collections.abc import Collection
+from typing import Any
+
+from core.errors import InvalidInput
+from loyalty.publishing.faults import Fault, faults_in, place
+from loyalty.publishing.schema import DIALECT, Json, fields_in
+from wallet_passes.designs.document import CardDesign, Path
+
+
+class InvalidDesign(InvalidInput):
+    code = "invalid_design"
+
+
+@functools.cache
+def schema() -> Json:
+    """The JSON Schema (draft 2020-12) of a design, as JSON."""
+    return {"$schema": DIALECT} | CardDesign.model_json_schema() | {"title": "Rapport card design"}
+
+
+def faults(document: Any, tiers: Collection[str], pictures: Collection[str]) -> tuple[Fault, ...]:
+    """Everything wrong with a document (JSON) in a shop with these tiers (keys) and pictures (digests)."""
+    found = faults_in(CardDesign, document, lambda path: fields_in(schema(), path))
+    if found:
+        return tuple(Fault(fault.field.replace("the program", "the design"), fault.reason) for fault in found)
+    design = CardDesign.model_validate(document)
+    return (*_strange_tiers(design, document, tiers), *_missing_pictures(design, document, pictures))
+
+
+def read(document: Any, tiers: Collection[str], pictures: Collection[str]) -> CardDesign:
+    """The design that a document describes. Raises InvalidDesign with every fault in `errors`."""
+    found = faults(document, tiers, pictures)
+    if found:
+        told = [{"field": fault.field, "message": fault.reason} for fault in found]
+        raise InvalidDesign(f"{found[0].field} {found[0].reason}", errors=told)
+    return CardDesign.model_validate(document)
+
+
+def _strange_tiers(design: CardDesign, document: Any, tiers: Collection[str]) -> list[Fault]:
+    return [
+        _fault(document, ("looks", position, "tier"), f"must be a tier of the program, which has no {look.tier!r}")
+        for position, look in enumerate(design.looks)
+        if look.tier not in tiers
+    ]
+
+
+def _missing_pictures(design: CardDesign, document: Any, pictures: Collection[str]) -> list[Fault]:
+    return [
+        _fault(document, path, "is no picture of this shop: upload it first")
+        for path, digest in design.pictures()
+        if digest not in pictures
+    ]
+
+
+def _fault(document: Any, path: Path, reason: str) -> Fault:
+    return Fault(place(document, path), reason)
