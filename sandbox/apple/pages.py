@@ -6,13 +6,15 @@ import httpx
 from flask import Blueprint, Response, current_app, jsonify, redirect, render_template, request, url_for
 
 from sandbox.apple.passfile import BadPass
-from sandbox.apple.phone import Phones, shown
+from sandbox.apple.phone import Phones
+from sandbox.apple.screen import LANGUAGES, shown, spelled
 
 if TYPE_CHECKING:
     from sandbox.server import Sandbox
 
 iphone = Blueprint("iphone", __name__, url_prefix="/iphone")
 FIRST = "iphone"
+SHOWN_NOTES = 3
 
 
 def phones() -> Phones:
@@ -28,15 +30,17 @@ def lying_around() -> Any:
 
 @iphone.get("/<name>/")
 def look(name: str) -> str:
-    return render_template("iphone/phone.html", fragment=screen(name), name=name)
+    phone, fragment = phones().phone(name), screen(name)
+    return render_template("iphone/phone.html", fragment=fragment, name=name, phone=phone, languages=LANGUAGES)
 
 
 @iphone.get("/<name>/screen")
 def screen(name: str) -> str:
     """What is on the screen, for the page to show anew."""
     phone = phones().phone(name)
-    cards = [shown(held.read()) for held in phone.passes.values()]
-    return render_template("iphone/screen.html", phone=phone, cards=cards, why=request.args.get("why", ""))
+    cards = [shown(held.read(), phone.language) for held in phone.passes.values()]
+    notes = [(spelled(note.at, phone.language), note) for note in phone.notes[:SHOWN_NOTES]]
+    return render_template("iphone/screen.html", phone=phone, cards=cards, notes=notes, why=request.args.get("why", ""))
 
 
 @iphone.get("/<name>/state")
@@ -45,7 +49,14 @@ def state(name: str) -> Response:
     phone = phones().phone(name)
     held = {serial: one.read().told | {"fetched_at": one.fetched_at} for serial, one in phone.passes.items()}
     notes = [{"at": note.at, "title": note.title, "text": note.text} for note in phone.notes]
-    return jsonify(device=phone.device, push_token=phone.push_token, on=phone.on, passes=held, notes=notes)
+    return jsonify(
+        device=phone.device,
+        push_token=phone.push_token,
+        on=phone.on,
+        language=phone.language,
+        passes=held,
+        notes=notes,
+    )
 
 
 @iphone.post("/<name>/passes")
@@ -77,3 +88,14 @@ def change(name: str, change: str) -> Any:
     else:
         phones().new_push_token(name)
     return redirect(url_for(".look", name=name), 303)
+
+
+@iphone.post("/<name>/language")
+def speak(name: str) -> Any:
+    """Choose its language (`language`): one that it does not know is refused."""
+    form = request.get_json(silent=True) or request.form
+    language = form.get("language", "")
+    if language not in LANGUAGES:
+        return jsonify(errors="the phone does not know this language"), 422
+    phones().speak(name, language)
+    return (jsonify(language=language), 200) if request.is_json else redirect(url_for(".look", name=name), 303)

@@ -1,15 +1,15 @@
 """iPhones: they add passes, register for news of them, fetch what changed when a push comes, and show what it was."""
 
-import base64
 import logging
+import re
 import secrets
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import msgspec
@@ -21,6 +21,13 @@ from sandbox.store import Store
 PASS = "application/vnd.apple.pkpass"
 SHOP = "apple"  # the sandbox's documents belong to a shop; phones to none
 MOST_NOTES = 50
+
+# As Safari on an iPhone says who it is, and the button that it would be shown.
+_SAFARI = {
+    "User-Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/18.0 Mobile/15E148 Safari/604.1"
+}
+_BUTTON = re.compile(r'<form method="post" action="([^"]+/apple)">')
 
 log = logging.getLogger("sandbox.apple")
 
@@ -55,6 +62,7 @@ class Phone(msgspec.Struct):
     passes: dict[str, Held] = {}
     tags: dict[str, str] = {}
     notes: list[Note] = []
+    language: str = "en"
 
 
 class Phones:
@@ -67,6 +75,7 @@ class Phones:
         self.gone: dict[str, int] = {}
         self.names = {phone.push_token: phone.name for phone in self.all()}
         self.lock = threading.RLock()
+        self.turns: dict[str, threading.RLock] = defaultdict(threading.RLock)
         self.workers = ThreadPoolExecutor(4, thread_name_prefix="phone")
 
     def close(self) -> None:
@@ -88,7 +97,7 @@ class Phones:
     @contextmanager
     def change(self, name: str) -> Iterator[Phone]:
         """A phone to be changed; kept at the end, also of what was begun and failed."""
-        with self.lock:
+        with self.turns[name]:
             phone = self.phone(name)
             try:
                 yield phone
@@ -125,8 +134,13 @@ class Phones:
     # What its owner does.
 
     def add(self, name: str, url: str) -> str:
-        """Open a link to a pass and add it. Returns its serial. Raises BadPass, httpx.HTTPError."""
-        answer = self.client.get(url).raise_for_status()
+        """Open a link to a pass, or to a page with a button for one, and add it. Returns its serial.
+
+        Raises BadPass, httpx.HTTPError.
+        """
+        answer = self.client.get(url, headers=_SAFARI).raise_for_status()
+        if button := _BUTTON.search(answer.text if _is_page(answer) else ""):
+            answer = self.client.post(answer.url.join(button[1]), headers=_SAFARI).raise_for_status()
         if answer.headers.get("content-type", "").split(";")[0] != PASS:
             raise BadPass("this link leads to no pass")
         with self.change(name) as phone:
@@ -144,6 +158,11 @@ class Phones:
             topics = {held.read().told["passTypeIdentifier"] for held in phone.passes.values()}
             for topic in topics if missed else ():
                 self._fetch_changed(phone, topic)
+
+    def speak(self, name: str, language: str) -> None:
+        """Its owner chooses a language, such as `fr`. Cards are shown in it at once, as far as they have its words."""
+        with self.change(name) as phone:
+            phone.language = language
 
     def erase(self, name: str) -> None:
         """The phone is wiped: it says goodbye to nobody, and its push token is good for nothing from now on."""
@@ -190,7 +209,7 @@ class Phones:
         if answer.status_code == httpx.codes.NOT_MODIFIED:
             return
         after = self._take(phone, answer.raise_for_status(), register=False)
-        phone.notes = [*_notes(before, after), *phone.notes][:MOST_NOTES]
+        phone.notes = [*_notes(before, after, phone.language), *phone.notes][:MOST_NOTES]
 
     def _take(self, phone: Phone, answer: httpx.Response, *, register: bool = True) -> PassFile:
         """Check and keep a pass file, and register for news of it."""
@@ -217,25 +236,19 @@ def _registration(phone: Phone, held: PassFile) -> str:
     return f"{told['webServiceURL']}/v1/devices/{phone.device}/registrations/{path}"
 
 
+def _is_page(answer: httpx.Response) -> bool:
+    return answer.headers.get("content-type", "").startswith("text/html")
+
+
 def _token(held: PassFile) -> dict[str, str]:
     return {"Authorization": f"ApplePass {held.told['authenticationToken']}"}
 
 
-def _notes(before: PassFile, after: PassFile) -> list[Note]:
-    """One for each field that changed and says what to announce, as iOS does."""
+def _notes(before: PassFile, after: PassFile, language: str) -> list[Note]:
+    """One for each field that was there before, has changed, and says what to announce, as iOS does."""
     old = {field["key"]: field["value"] for field in before.fields()}
     return [
         Note(time.time(), after.told["organizationName"], field["changeMessage"].replace("%@", str(field["value"])))
-        for field in after.fields()
-        if "changeMessage" in field and old.get(field["key"]) != field["value"]
+        for field in after.spoken(language)
+        if "changeMessage" in field and old.get(field["key"], field["value"]) != field["value"]
     ]
-
-
-def shown(held: PassFile) -> dict[str, Any]:
-    """What the page draws: the parts of `pass.json`, and the images as data."""
-    images = {
-        name.removesuffix("@2x.png"): "data:image/png;base64," + base64.b64encode(data).decode()
-        for name, data in held.images.items()
-        if name.endswith("@2x.png")
-    }
-    return held.told | {"style": held.style, "images": images}

@@ -1,69 +1,56 @@
-"""The images of a card, drawn from the shop's name and colours: the icon of notifications, the logo, the strip.
+"""The pictures of an Apple card: the shop's own, and drawn where it has none. Pure.
 
-Sizes in points and at two and three times the density, as Apple's Wallet developer guide gives them for store cards.
+The drawn strip is the same quiet scene for every tier of a shop, seen from another angle: the tier's key decides, so
+that each has a look of its own and keeps it.
 """
 
+import hashlib
 import io
-from collections.abc import Callable
+import math
+from collections.abc import Iterator, Mapping
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from wallet_passes.design import WHITE, Colour, Design, mixed
+from wallet_passes.design import Colour, Design, mixed
+from wallet_passes.designs import images
+from wallet_passes.designs.images import DENSITIES, STRIP
 
-ICON = (29, 29)
-LOGO = (50, 50)
-STRIP = (375, 144)
-DENSITIES = (("", 1), ("@2x", 2), ("@3x", 3))
 # Drawn larger than needed and scaled down, for smooth edges.
-FINER = 4
+FINER = 3
 
 
-def generated(design: Design) -> dict[str, bytes]:
-    """File name to PNG."""
-    drawn = (("icon", ICON, _mark), ("logo", LOGO, _mark), ("strip", STRIP, _strip))
-    return {
-        f"{name}{suffix}.png": _png(draw, design, (size[0] * density, size[1] * density))
-        for name, size, draw in drawn
-        for suffix, density in DENSITIES
-    }
+def files(design: Design, look: str, own: Mapping[str, bytes]) -> dict[str, bytes]:
+    """File name to PNG. `own` has the shop's pictures by their digests."""
+    made = images.apple_files(design, own)
+    if any(digest in own for digest in (design.pictures.strip, design.pictures.hero)):
+        return made
+    return made | {f"strip{suffix}.png": strip(design, look, density) for suffix, density in DENSITIES}
 
 
-Draw = Callable[[Design, tuple[int, int]], Image.Image]
-
-
-def _png(draw: Draw, design: Design, size: tuple[int, int]) -> bytes:
+def strip(design: Design, look: str, density: int = 1) -> bytes:
+    """Circles around a point in shades of the card's colour, as water or a vinyl record has them."""
+    width, height = STRIP[0] * density * FINER, STRIP[1] * density * FINER
+    image = Image.new("RGB", (width, height), design.background)
+    draw = ImageDraw.Draw(image)
+    for (x, y, radius), shade in _rings(design, look):
+        left, top, across = (x - radius) * width, y * height - radius * width, 2 * radius * width
+        draw.ellipse((left, top, left + across, top + across), fill=shade)
     file = io.BytesIO()
-    draw(design, size).save(file, "PNG", optimize=True)
+    small = image.resize((STRIP[0] * density, STRIP[1] * density), Image.Resampling.LANCZOS)
+    small.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
-def _mark(design: Design, size: tuple[int, int]) -> Image.Image:
-    """The shop's initial on its colour, or a ring where the built-in font has no such letter."""
-    width, height = size[0] * FINER, size[1] * FINER
-    image = Image.new("RGB", (width, height), _brighter(design.background))
-    draw = ImageDraw.Draw(image)
-    letter = next((character for character in design.name.upper() if character.isalnum()), "")
-    if letter.isascii() and letter:
-        font = ImageFont.load_default(height * 0.62)
-        draw.text((width / 2, height / 2), letter, fill=design.foreground, font=font, anchor="mm")
-    else:
-        edge, ring = width * 0.26, max(1, round(width * 0.1))
-        draw.ellipse((edge, edge, width - edge, height - edge), outline=design.foreground, width=ring)
-    return image.resize(size, Image.Resampling.LANCZOS)
+Ring = tuple[float, float, float]
 
 
-def _strip(design: Design, size: tuple[int, int]) -> Image.Image:
-    """Two quiet waves in shades of the card's colour, low enough for the text above them."""
-    width, height = size[0] * 2, size[1] * 2
-    image = Image.new("RGB", (width, height), design.background)
-    draw = ImageDraw.Draw(image)
-    for share, left, top in ((0.06, -0.2, 0.42), (0.11, 0.35, 0.62)):
-        shade = mixed(design.foreground, design.background, share)
-        draw.ellipse((width * left, height * top, width * (left + 1.1), height * (top + 1.9)), fill=shade)
-    small = image.resize(size, Image.Resampling.LANCZOS)
-    return small.quantize(64)
-
-
-def _brighter(colour: Colour) -> Colour:
-    """So that the mark stands out of the card's own background."""
-    return mixed(WHITE, colour, 0.16)
+def _rings(design: Design, look: str) -> Iterator[tuple[Ring, Colour]]:
+    """The largest first: where its middle is, its radius (both as parts of the strip's width), and its colour."""
+    one, two, three = (byte / 255 for byte in hashlib.sha256(look.encode()).digest()[:3])
+    x, y = 0.5 + 0.44 * math.cos(math.tau * one), 0.5 + 0.6 * math.sin(math.tau * one)
+    count, largest = 6 + round(5 * two), 1.0 + 0.2 * three
+    for number in range(count):
+        share = number / count
+        # Nearer to each other towards the middle, and lighter.
+        radius = largest * (1 - share) ** 1.4
+        yield (x, y, radius), mixed(design.foreground, design.background, 0.02 + 0.2 * share)
