@@ -15,4 +15,9 @@ PENDING = Gauge("rapport_inbox_pending", "Deliveries waiting in the inbox", mult
 EFFECTS = Counter("rapport_effects_total", "Effects carried out", ["kind", "outcome"])
 REQUESTS = Histogram("rapport_request_seconds", "HTTP requests outside the door", ["endpoint", "status"])
 SHOPIFY_CALLS = Histogram("rapport_shopify_call_seconds", "Admin GraphQL calls", ["operation", "outcome"])
+CERTIFICATE_DAYS = Gauge(
+    "rapport_apple_certificate_expires_days",
+    "Days until the operator's pass certificate expires",
+    multiprocess_mode="mostrecent",
+)
 REDIS_ERRORS = Counter("rapport_redis_errors_total", "Hints that Redis did not take; the sweep makes up for them")

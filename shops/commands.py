@@ -1,7 +1,10 @@
 """Shops on the command line."""
 
+from collections.abc import Callable
+
 import click
 from flask.cli import AppGroup
+from sqlalchemy.orm import Session
 
 from core.config import settings
 from core.db import database
@@ -10,6 +13,9 @@ from shops import hooks, keys, queries, tokens
 shop = AppGroup("shop", help="Shops that installed the app.")
 api_key = AppGroup("api-key", help="Keys of the public API.")
 review_hook = AppGroup("review-hook", help="Reviews that a review app tells of.")
+
+# Filled by app.py when the parts are wired together: what other rooms keep encrypted of a shop.
+rotated: list[Callable[[Session, int], None]] = []
 
 
 @shop.command("list")
@@ -63,6 +69,6 @@ def rotate_keys() -> None:
     """Encrypt every stored token and secret under the first of ENCRYPTION_KEYS, so that the others can be dropped."""
     for shop_id in queries.all_shop_ids(database()):
         with database().transaction(shop_id) as session:
-            tokens.rotate_encryption(session, shop_id)
-            hooks.rotate_encryption(session, shop_id)
+            for rotate in (tokens.rotate_encryption, hooks.rotate_encryption, *rotated):
+                rotate(session, shop_id)
     click.echo("all tokens and secrets are encrypted under the newest key")

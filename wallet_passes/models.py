@@ -30,6 +30,8 @@ class Pass(Base):
     generation: Mapped[int] = mapped_column(sa.Integer, server_default="0")
     version: Mapped[int] = mapped_column(sa.Integer, server_default="0")
     digest: Mapped[str] = mapped_column(sa.Text, server_default="")
+    # What it shows, as `content.Card` in JSON: a phone that fetches it need not wait for it to be worked out again.
+    card: Mapped[bytes | None] = mapped_column(sa.LargeBinary, deferred=True)
     tag: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP)
     modified_at: Mapped[datetime] = mapped_column(TIMESTAMP)
@@ -100,8 +102,8 @@ class AppleRegistration(Base):
 class AppleCertificate(Base):
     """A shop's own pass certificate, in place of the operator's. `sealed` holds its three PEM files, encrypted.
 
-    The newest that is not retired signs new cards. Older ones go on for the phones that hold their cards, until they
-    expire.
+    The newest that is valid signs new cards. Older ones go on for the phones that hold their cards, until they expire.
+    Of a retired one the key is gone: the row says only why its phones are told nothing.
     """
 
     __tablename__ = "apple_certificates"
@@ -113,6 +115,8 @@ class AppleCertificate(Base):
     sealed: Mapped[bytes] = mapped_column(sa.LargeBinary)
     # Whether Apple issued it for passes that a terminal can read by NFC.
     nfc: Mapped[bool] = mapped_column(sa.Boolean, server_default="false")
+    # The public key of the shop's terminals, as `pass.json` has it; empty without any.
+    nfc_key: Mapped[str] = mapped_column(sa.Text, server_default="")
     expires_at: Mapped[datetime] = mapped_column(TIMESTAMP)
     actor: Mapped[str] = mapped_column(sa.Text)
     added_at: Mapped[datetime] = mapped_column(TIMESTAMP)

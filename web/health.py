@@ -9,8 +9,10 @@ from flask import Blueprint, Flask, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from core import jobs, metrics
+from core import clock, jobs, metrics
 from core.db import database
+from wallet_passes.apple import certificate
+from wallet_passes.apple.certificate import BadCertificate, NotSetUp
 from webhooks.drain import count_waiting
 
 health = Blueprint("health", __name__)
@@ -37,6 +39,8 @@ def scrape() -> Response:
     """All processes of this machine where PROMETHEUS_MULTIPROC_DIR names their common folder, else this one alone."""
     with contextlib.suppress(sa.exc.SQLAlchemyError):
         metrics.PENDING.set(count_waiting(database()))
+    with contextlib.suppress(BadCertificate, NotSetUp):
+        metrics.CERTIFICATE_DAYS.set((certificate.loaded().expires_at - clock.now()).days)
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()

@@ -30,6 +30,7 @@ TYPED = {"apple_files": ["shop_id", "serial"], "apple_registrations": ["shop_id"
 
 def upgrade() -> None:
     op.add_column("passes", sa.Column("language", sa.Text(), nullable=True))
+    op.add_column("passes", sa.Column("card", sa.LargeBinary(), nullable=True))
     for table, key in TYPED.items():
         op.add_column(table, sa.Column("pass_type", sa.Text(), server_default="", nullable=False))
         renew_key(table, [*key, "pass_type"])
@@ -60,6 +61,7 @@ def downgrade() -> None:
         op.execute(f"DELETE FROM {table} WHERE pass_type <> ''")
         renew_key(table, key)
         op.drop_column(table, "pass_type")
+    op.drop_column("passes", "card")
     op.drop_column("passes", "language")
 
 
@@ -82,6 +84,7 @@ def create_apple_certificates() -> None:
         sa.Column("team", sa.Text(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("nfc", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("nfc_key", sa.Text(), server_default="", nullable=False),
         sa.Column("expires_at", TIMESTAMP, nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("added_at", TIMESTAMP, nullable=False),
@@ -136,6 +139,7 @@ def create_wallet_rollouts() -> None:
         sa.Column("shop_id", sa.BigInteger(), nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("marks", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False),
         sa.Column("total", sa.BigInteger(), nullable=False),
         sa.Column("done", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("cursor", sa.BigInteger(), server_default="0", nullable=False),
@@ -169,6 +173,7 @@ def create_google_objects() -> None:
         sa.Column("shop_id", sa.BigInteger(), nullable=False),
         sa.Column("serial", sa.Text(), nullable=False),
         sa.Column("look", sa.Text(), nullable=False),
+        sa.Column("points", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("told_version", sa.Integer(), nullable=False),
         sa.Column("told_at", TIMESTAMP, nullable=False),
@@ -188,10 +193,12 @@ def create_google_callbacks() -> None:
         sa.Column("nonce", sa.Text(), nullable=False),
         sa.Column("serial", sa.Text(), nullable=False),
         sa.Column("event", sa.Text(), nullable=False),
-        sa.Column("at", TIMESTAMP, nullable=False),
+        sa.Column("expires_at", TIMESTAMP, nullable=False),
         sa.PrimaryKeyConstraint("shop_id", "nonce", name=op.f("pk_google_callbacks")),
     )
-    op.create_index("ix_google_callbacks_at", "google_callbacks", ["shop_id", "at"], unique=False)
+    op.create_index(
+        "ix_google_callbacks_serial", "google_callbacks", ["shop_id", "serial", "expires_at"], unique=False
+    )
 
 
 def create_wallet_messages() -> None:

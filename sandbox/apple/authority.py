@@ -16,7 +16,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+    pkcs12,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sandbox.processes import LOOPBACK
@@ -35,6 +42,7 @@ class Files(NamedTuple):
     certificate: Path
     key: Path
     push: Path
+    wwdr_key: Path
 
     def settings(self, push_url: str) -> dict[str, str]:
         """What an installation is told to use them: environment variables."""
@@ -54,7 +62,7 @@ class Issued(NamedTuple):
 
 def files(folder: Path) -> Files:
     """The chain under a folder, made if it is not there yet or about to expire."""
-    found = Files(*(folder / name for name in ("root.pem", "wwdr.pem", "pass.pem", "pass.key", "push.pem")))
+    found = Files(*(folder / name for name in ("root.pem", "wwdr.pem", "pass.pem", "pass.key", "push.pem", "wwdr.key")))
     if not _good(found):
         shutil.rmtree(folder, ignore_errors=True)
         draft = folder.with_name(f"{folder.name}.{os.getpid()}")
@@ -78,21 +86,44 @@ def _make(folder: Path) -> None:
     push = issue(_name("Rapport Development Push Service"), _SERVER, root)
     (folder / "root.pem").write_bytes(pem(root.certificate))
     (folder / "wwdr.pem").write_bytes(pem(wwdr.certificate))
+    (folder / "wwdr.key").write_bytes(key_pem(wwdr.key))
     (folder / "pass.pem").write_bytes(pem(leaf.certificate))
     (folder / "pass.key").write_bytes(key_pem(leaf.key))
     (folder / "push.pem").write_bytes(pem(push.certificate) + key_pem(push.key))
 
 
-def pass_certificate(wwdr: Issued, pass_type: str = PASS_TYPE, team: str = TEAM, lives: timedelta = LIVES) -> Issued:
+def pass_certificate(
+    wwdr: Issued,
+    pass_type: str = PASS_TYPE,
+    team: str = TEAM,
+    lives: timedelta = LIVES,
+    *,
+    nfc: bool = False,
+    key: RSAPrivateKey | None = None,
+) -> Issued:
     """A pass certificate, named as Apple names them: the pass type is the user id, the team the unit."""
+    kind = "Pass Type ID with NFC" if nfc else "Pass Type ID"
     subject = x509.Name(
         [
             x509.NameAttribute(NameOID.USER_ID, pass_type),
-            x509.NameAttribute(NameOID.COMMON_NAME, f"Pass Type ID: {pass_type}"),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"{kind}: {pass_type}"),
             x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, team),
         ]
     )
-    return issue(subject, _CLIENT, wwdr, lives)
+    return issue(subject, (*_CLIENT, _NFC) if nfc else _CLIENT, wwdr, lives, key)
+
+
+def wwdr(found: Files) -> Issued:
+    """Who issued the chain's pass certificate, to issue more: of other shops, renewed, or expired."""
+    key = load_pem_private_key(found.wwdr_key.read_bytes(), None)
+    assert isinstance(key, RSAPrivateKey)
+    return Issued(x509.load_pem_x509_certificate(found.wwdr.read_bytes()), key)
+
+
+def p12(issued: Issued, password: str = "", others: Sequence[x509.Certificate] = ()) -> bytes:
+    """As a keychain exports a certificate with its key."""
+    sealing = BestAvailableEncryption(password.encode()) if password else NoEncryption()
+    return pkcs12.serialize_key_and_certificates(b"pass", issued.key, issued.certificate, others, sealing)
 
 
 Extension = tuple[x509.ExtensionType, bool]
@@ -105,6 +136,8 @@ _CLIENT: Sequence[Extension] = (
     (x509.KeyUsage(True, False, False, False, False, False, False, False, False), True),
     (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.EMAIL_PROTECTION]), False),
 )
+# What Apple's certificates for NFC passes carry beside: see `wallet_passes.apple.certificate`.
+_NFC: Extension = (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.840.113635.100.6.1.26"), b"\x05\x00"), False)
 _SERVER: Sequence[Extension] = (
     (x509.BasicConstraints(ca=False, path_length=None), True),
     (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
@@ -118,9 +151,13 @@ def authority(name: str, issuer: Issued | None = None) -> Issued:
 
 
 def issue(
-    subject: x509.Name, extensions: Sequence[Extension], issuer: Issued | None, lives: timedelta = LIVES
+    subject: x509.Name,
+    extensions: Sequence[Extension],
+    issuer: Issued | None,
+    lives: timedelta = LIVES,
+    key: RSAPrivateKey | None = None,
 ) -> Issued:
-    key = rsa.generate_private_key(65537, 2048)
+    key = key or rsa.generate_private_key(65537, 2048)
     by, now = issuer or Issued(None, key), datetime.now(UTC)  # type: ignore[arg-type]
     builder = (
         x509.CertificateBuilder(subject_name=subject, issuer_name=by.certificate.subject if issuer else subject)

@@ -2,7 +2,7 @@
 
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -17,9 +17,10 @@ from core.db import Database, open_shops
 from core.effects import Wanted
 from core.errors import NotAuthenticated, NotFound
 from wallet_passes import operations
-from wallet_passes.apple import certificate, package
+from wallet_passes.apple import certificates, package
 from wallet_passes.apple.certificate import Certificate
 from wallet_passes.apple.package import Identity
+from wallet_passes.designs import queries as designs
 from wallet_passes.models import AppleDevice, AppleFile, AppleRegistration, Pass
 from wallet_passes.operations import Current
 
@@ -69,22 +70,25 @@ def _tokens(pass_type: str, serial: str) -> list[str]:
 def check_token(pass_type: str, serial: str, given: str) -> None:
     """Raises NotAuthenticated, which says nothing of whether there is such a pass. In constant time."""
     right = [hmac.compare_digest(given.encode(), one.encode()) for one in _tokens(pass_type, serial)]
-    if not any(right) or pass_type != certificate.current().pass_type:
+    if not any(right):
         raise NotAuthenticated("this token does not open this pass")
 
 
-def register(session: Session, shop_id: int, serial: str, device: str, push_token: str) -> bool:
-    """Have a device told of changes to a pass; true when it was not before. Raises NotFound."""
-    row = _pass(session, shop_id, serial, lock=True)
+def register(session: Session, shop_id: int, pass_type: str, serial: str, device: str, push_token: str) -> bool:
+    """Have a device told of changes to a pass; true when it was not before.
+
+    Raises NotAuthenticated for a pass type that the shop never had, NotFound.
+    """
+    kind, row = certificates.known_type(session, shop_id, pass_type), _pass(session, shop_id, serial, lock=True)
     now = clock.now()
     _keep_device(session, shop_id, device, push_token, now)
-    here = _registration(shop_id, device, serial)
+    here = _registration(shop_id, device, serial, kind)
     known = session.scalar(sa.select(AppleRegistration).where(*here).with_for_update())
     if known is not None and known.removed_at is None:
         return False
     # What changed since the file was fetched was told to nobody yet.
     fresh = {"registered_at": now, "removed_at": None, "told_version": row.fetched_version, "told_at": None}
-    key = {"shop_id": shop_id, "device": device, "serial": serial, "pass_type": ""}
+    key = {"shop_id": shop_id, "device": device, "serial": serial, "pass_type": kind}
     statement = insert(AppleRegistration).values(key | fresh)
     session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=fresh))
     _drop_oldest(session, shop_id, serial, now)
@@ -111,41 +115,44 @@ def _drop_oldest(session: Session, shop_id: int, serial: str, now: datetime) -> 
     session.execute(beyond.values(removed_at=now))
 
 
-def unregister(session: Session, shop_id: int, serial: str, device: str) -> bool:
-    """The pass was taken off a device; false when it was not on it."""
+def unregister(session: Session, shop_id: int, pass_type: str, serial: str, device: str) -> bool:
+    """The pass was taken off a device; false when it was not on it. Raises NotAuthenticated."""
+    kind = certificates.known_type(session, shop_id, pass_type)
     gone = session.scalar(
         sa.update(AppleRegistration)
-        .where(*_registration(shop_id, device, serial), AppleRegistration.removed_at.is_(None))
+        .where(*_registration(shop_id, device, serial, kind), AppleRegistration.removed_at.is_(None))
         .values(removed_at=clock.now())
         .returning(AppleRegistration.serial)
     )
     return gone is not None
 
 
-def changes(session: Session, device: str, since: str | None) -> Changes | None:
-    """Which of a device's passes changed since a tag, of whichever shops they are; None when none did."""
+def changes(session: Session, device: str, pass_type: str, since: str | None) -> Changes | None:
+    """Which of a device's passes of a type changed since a tag, of whichever shops they are; None when none did."""
+    here = _on_device(device, pass_type)
     session.execute(_ASKING, {"table": AppleRegistration.__tablename__})
-    shops = session.scalars(
-        sa.select(AppleRegistration.shop_id)
-        .where(AppleRegistration.device == device, AppleRegistration.removed_at.is_(None))
-        .distinct()
-    ).all()
+    shops = session.scalars(sa.select(AppleRegistration.shop_id).where(*here).distinct()).all()
     session.execute(_ASKING, {"table": ""})
     if not shops:
         return None
     open_shops(session, shops)
     asked = sa.update(AppleDevice).where(AppleDevice.shop_id.in_(shops), AppleDevice.device == device)
     session.execute(asked.values(asked_at=clock.now()))
-    rows = session.execute(_changed(shops, device, _tag(since))).all()
+    rows = session.execute(_changed(shops, here, _tag(since))).all()
     return Changes([row.serial for row in rows], str(rows[-1].tag)) if rows else None
 
 
-def _changed(shops: Sequence[int], device: str, tag: int) -> sa.Select[str, int]:
+def _on_device(device: str, pass_type: str) -> tuple[sa.ColumnElement[bool], ...]:
+    here, kind = AppleRegistration, certificates.kind_of(pass_type)
+    return here.device == device, here.removed_at.is_(None), here.pass_type == kind
+
+
+def _changed(shops: Sequence[int], on_device: tuple[sa.ColumnElement[bool], ...], tag: int) -> sa.Select[str, int]:
     here = AppleRegistration
     return (
         sa.select(Pass.serial, Pass.tag)
         .join(here, (here.shop_id == Pass.shop_id) & (here.serial == Pass.serial))
-        .where(here.shop_id.in_(shops), here.device == device, here.removed_at.is_(None), Pass.tag > tag)
+        .where(here.shop_id.in_(shops), *on_device, Pass.tag > tag)
         .order_by(Pass.tag)
     )
 
@@ -155,33 +162,42 @@ def _tag(since: str | None) -> int:
     return int(since) if since and since.isascii() and since.isdigit() and len(since) < 19 else 0
 
 
-def fetch(database: Database, shop_id: int, serial: str, since: datetime | None = None) -> File | None:
-    """The file of a pass as it is now; None when nothing changed after `since`. Raises NotFound, BadCertificate.
+def fetch(database: Database, shop_id: int, pass_type: str, serial: str, since: datetime | None = None) -> File | None:
+    """The file of a pass as it is now; None when nothing changed after `since`.
 
-    What is asked for is brought up to date first. Signing waits outside of any transaction.
+    What is asked for is brought up to date first. Signing waits outside of any transaction. Raises NotAuthenticated for
+    a pass type that the shop never had, NotFound, and BadCertificate when no certificate for it is left.
     """
     with database.transaction(shop_id) as session:
-        row = _pass(session, shop_id, serial)
-        current = operations.refresh(session, shop_id, row.member_id)
+        kind, row = certificates.known_type(session, shop_id, pass_type), _pass(session, shop_id, serial)
+        current = operations.known(session, row) or operations.refresh(session, shop_id, row.member_id)
         assert current is not None
     if since is not None and current.row.modified_at <= since:
         return None
-    return File(file_of(database, current), current.row.modified_at)
+    return File(file_of(database, current, kind), current.row.modified_at)
 
 
-def file_of(database: Database, current: Current) -> bytes:
-    """The signed file of a pass: the kept one, or signed now and kept. Raises BadCertificate, NotSetUp."""
-    signer, row = certificate.current(), current.row
+def file_of(database: Database, current: Current, kind: str | None = None) -> bytes:
+    """The signed file of a pass: the kept one, or signed now and kept. Raises BadCertificate, NotSetUp.
+
+    `kind` is the type of a card that a phone has already (see `certificates`); a new one is of the shop's newest.
+    """
+    row = current.row
     with database.transaction(row.shop_id) as session:
+        signer = (
+            certificates.signer(session, row.shop_id)
+            if kind is None
+            else certificates.of_type(session, row.shop_id, kind)
+        )
         _note_fetched(session, row)
         kept = session.scalar(
             sa.select(AppleFile.file).where(
-                *_file(row), AppleFile.version == row.version, AppleFile.signer == signer.fingerprint
+                *_file(row, signer), AppleFile.version == row.version, AppleFile.signer == signer.mark
             )
         )
     if kept is not None:
         return kept
-    made = _signed(current, signer)
+    made = _signed(database, current, signer)
     if current.card.ended:
         return made
     with database.transaction(row.shop_id) as session:
@@ -189,12 +205,18 @@ def file_of(database: Database, current: Current) -> bytes:
     return made
 
 
-def _signed(current: Current, signer: Certificate) -> bytes:
-    row, design = current.row, current.design
+def _signed(database: Database, current: Current, signer: Certificate) -> bytes:
+    row, card, design = current.row, current.card, current.design
     service = f"{settings().app_url.rstrip('/')}/wallet/apple"
-    identity = Identity(signer.pass_type, signer.team, row.serial, service, token(signer.pass_type, row.serial))
-    text = package.pass_json(current.card, design, identity)
-    return package.package(package.template(design), text, signer.sign)
+    own_token = token(signer.pass_type, row.serial)
+    identity = Identity(signer.pass_type, signer.team, row.serial, service, own_token, signer.nfc_key)
+
+    def pictures(digests: Collection[str]) -> Mapping[str, bytes]:
+        with database.transaction(row.shop_id) as session:
+            return designs.files(session, row.shop_id, design)
+
+    shared = package.template(design, card.look, pictures)
+    return package.package(shared, package.pass_json(card, design, identity), signer.sign)
 
 
 def _keep(session: Session, row: Pass, signer: Certificate, made: bytes) -> None:
@@ -202,9 +224,10 @@ def _keep(session: Session, row: Pass, signer: Certificate, made: bytes) -> None
     now = session.scalar(sa.select(Pass.version).where(*_this(row), Pass.ended_at.is_(None)).with_for_update())
     if now != row.version:
         return
-    told = {"version": row.version, "signer": signer.fingerprint, "file": made}
-    statement = insert(AppleFile).values(shop_id=row.shop_id, serial=row.serial, **told)
-    session.execute(statement.on_conflict_do_update(index_elements=["shop_id", "serial", "pass_type"], set_=told))
+    key = {"shop_id": row.shop_id, "serial": row.serial, "pass_type": certificates.kind_of(signer.pass_type)}
+    told = {"version": row.version, "signer": signer.mark, "file": made}
+    statement = insert(AppleFile).values(key | told)
+    session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=told))
 
 
 def _note_fetched(session: Session, row: Pass) -> None:
@@ -224,13 +247,14 @@ def _this(row: Pass) -> tuple[sa.ColumnElement[bool], ...]:
     return Pass.shop_id == row.shop_id, Pass.serial == row.serial
 
 
-def _file(row: Pass) -> tuple[sa.ColumnElement[bool], ...]:
-    return AppleFile.shop_id == row.shop_id, AppleFile.serial == row.serial
+def _file(row: Pass, signer: Certificate) -> tuple[sa.ColumnElement[bool], ...]:
+    table, kind = AppleFile, certificates.kind_of(signer.pass_type)
+    return table.shop_id == row.shop_id, table.serial == row.serial, table.pass_type == kind
 
 
-def _registration(shop_id: int, device: str, serial: str) -> tuple[sa.ColumnElement[bool], ...]:
+def _registration(shop_id: int, device: str, serial: str, kind: str) -> tuple[sa.ColumnElement[bool], ...]:
     table = AppleRegistration
-    return table.shop_id == shop_id, table.device == device, table.serial == serial
+    return table.shop_id == shop_id, table.device == device, table.serial == serial, table.pass_type == kind
 
 
 # Links. A link opens one member's card for a while; nobody can guess or make one from an id.
