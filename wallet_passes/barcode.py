@@ -1,35 +1,44 @@
 """The code on a card: thirty characters that say whose card it is, signed, with nothing in them to read.
 
-    version  key  handle    generation  signature
-    1        1    8         4           16           characters of five bits each
+    version  key  handle    generation  signature    digits
+    1        1    8         4           16           8, in a rotating code alone
 
-The handle is random and means nothing outside its shop. The generation moves on with each redemption, so that a
-picture of an older code cannot spend. No character can be taken for another (Crockford's base 32), and all of them are
-of QR's compact alphabet. Pure: the keys are arguments.
+The characters are of five bits each. The handle is random and means nothing outside its shop. Version 1 is a still
+code: its generation moves on with each redemption, so that a picture of an older one cannot spend. Version 2 rotates:
+eight digits follow that change every thirty seconds (see `rotating`), and its generation stays zero, for the digits are
+what tells a fresh code from a picture. As the version is signed, a rotating code whose digits were cut off cannot pass
+for a still one. No character can be taken for another (Crockford's base 32), and all of them are of QR's compact
+alphabet. Pure: the keys are arguments.
 """
 
 import hmac
+import re
 import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from wallet_passes.rotating import DIGITS
+
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-VERSION = "1"
+STILL, ROTATING = "1", "2"
 HANDLE = 8
 GENERATION = 4
 SIGNATURE = 16
 LENGTH = 2 + HANDLE + GENERATION + SIGNATURE
 GENERATIONS = 32**GENERATION
 
-# What people type for what they read.
-_TYPED = str.maketrans("OIL", "011", " -\t\r\n")
+_CODE = re.compile(rf"[{STILL}{ROTATING}][{ALPHABET}]{{{LENGTH - 1}}}")
+_ROTATING_DIGITS = re.compile(rf"([0-9]{{{DIGITS}}})?")
+# What people type for what they read, and what stands between groups.
+_TYPED = str.maketrans("OIL", "011", " -\t\r\n\u00a0\u202f")
 
 
 class Code(NamedTuple):
-    """A code whose signature is right."""
+    """A code whose signature is right. `digits` is None for a still one; empty when a rotating one came without."""
 
     handle: str
     generation: int
+    digits: str | None = None
 
 
 class BadCode(ValueError):
@@ -46,22 +55,33 @@ def new_handle() -> str:
 
 
 def write(keys: Sequence[bytes], shop_id: int, handle: str, generation: int) -> str:
-    """The code of a card, signed with the first of the keys."""
-    said = f"{VERSION}{_key_id(keys[0])}{handle}{_digits(generation % GENERATIONS, GENERATION)}"
-    return said + _signature(keys[0], shop_id, said)
+    """The still code of a card, signed with the first of the keys."""
+    return _signed(keys[0], shop_id, STILL, handle, generation)
+
+
+def write_rotating(keys: Sequence[bytes], shop_id: int, handle: str) -> str:
+    """The rotating code of a card as far as it never changes: its digits follow. Signed like a still one."""
+    return _signed(keys[0], shop_id, ROTATING, handle, 0)
+
+
+def _signed(key: bytes, shop_id: int, version: str, handle: str, generation: int) -> str:
+    said = f"{version}{_key_id(key)}{handle}{_digits(generation % GENERATIONS, GENERATION)}"
+    return said + _signature(key, shop_id, said)
 
 
 def read(keys: Sequence[bytes], shop_id: int, code: str) -> Code:
     """What a scanned or typed code says in this shop. Raises BadCode."""
     plain = code.upper().translate(_TYPED)
-    if len(plain) != LENGTH or not plain.startswith(VERSION) or set(plain) - set(ALPHABET):
+    code, digits = plain[:LENGTH], plain[LENGTH:]
+    rotates = code.startswith(ROTATING)
+    if not _CODE.fullmatch(code) or not (_ROTATING_DIGITS.fullmatch(digits) if rotates else digits == ""):
         raise BadCode("unreadable")
-    said, signature = plain[:-SIGNATURE], plain[-SIGNATURE:]
+    said, signature = code[:-SIGNATURE], code[-SIGNATURE:]
     if not any(
         _key_id(key) == said[1] and hmac.compare_digest(signature, _signature(key, shop_id, said)) for key in keys
     ):
         raise BadCode("forged")
-    return Code(said[2 : 2 + HANDLE], _number(said[2 + HANDLE :]))
+    return Code(said[2 : 2 + HANDLE], _number(said[2 + HANDLE :]), digits if rotates else None)
 
 
 def grouped(code: str) -> str:

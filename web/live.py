@@ -29,6 +29,7 @@ from tiers.ladders import ladder_of
 from tiers.models import TierPeriod
 from tiers.queries import Standing, standings
 from tiers.wording import amount_text, tier_text
+from wallet_passes.adding import links
 from webhooks.models import Delivery
 
 DELIVERIES = 10
@@ -135,10 +136,11 @@ class Held(NamedTuple):
 class History(NamedTuple):
     """A member, what they hold, and what happened to them, newest first; `cut` when there is more.
 
-    `expiring` says what expires next, if anything does.
+    `expiring` says what expires next, if anything does; `add_url` adds their card to a phone.
     """
 
     member: Card
+    add_url: str
     expiring: str | None
     rewards: Sequence[Held]
     moments: Sequence[Moment]
@@ -169,7 +171,8 @@ def history(session: Session, shop: Shop, member_id: int) -> History:
     told = sorted(moments[:HISTORY], key=lambda moment: moment.at, reverse=True)
     zone = published.in_force(shop.id, clock.now()).program.zone
     held = [_held(row, zone) for row in rewards_of(session, shop.id, member.id, limit=REWARDS)]
-    return History(cards[0], _expiring(session, member, published), held, told, len(moments) > HISTORY)
+    add_url = links.link(shop.id, member.id).url
+    return History(cards[0], add_url, _expiring(session, member, published), held, told, len(moments) > HISTORY)
 
 
 def _held(row: MemberReward, zone: ZoneInfo) -> Held:

@@ -1,1 +1,1 @@
-"""How a card gets into a phone: signed links, the page they open, badges, and QR codes."""
+"""How a card gets into a phone: a signed link, the page it opens, and the badges that lead to it."""
