@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from sandbox.apple import world as apple_world
+from sandbox.google import world as google_world
 from sandbox.outbox import Weather
 from sandbox.server import build, create_app, serve, urls
 from sandbox.world import SHOPS
@@ -24,6 +25,7 @@ from sandbox.world import SHOPS
 )
 @click.option("--apple", type=click.Path(path_type=Path), help="Where Apple's certificates are; none: no iPhone.")
 @click.option("--push-port", type=int, default=0, help="Where pushes to iPhones come in.")
+@click.option("--google", type=click.Path(path_type=Path), help="Where Google's account is; none: no Google Wallet.")
 def main(
     port: int,
     state: Path,
@@ -33,10 +35,13 @@ def main(
     weather: str,
     apple: Path | None,
     push_port: int,
+    google: Path | None,
 ) -> None:
     sandbox = build(state, app_url, api_key, api_secret, msgspec.json.decode(weather, type=Weather))
     if apple:
         sandbox.apple = apple_world.start(apple, sandbox.world.store, push_port)
+    if google:
+        sandbox.google = google_world.start(google, sandbox.world.store)
     server = serve(create_app(sandbox), port)
     # Shutting down from another thread: `shutdown` waits for the loop that the signal has interrupted.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -17,6 +17,7 @@ from sandbox.apple.pages import iphone
 from sandbox.apple.world import Apple
 from sandbox.control import control
 from sandbox.faults import Fault, Faults
+from sandbox.google.world import Google
 from sandbox.oauth import App
 from sandbox.orders import OrderError
 from sandbox.outbox import Outbox, Weather
@@ -38,10 +39,13 @@ class Sandbox:
     api: AdminApi
     faults: Faults
     apple: Apple | None = None
+    google: Google | None = None
 
     def close(self) -> None:
         if self.apple:
             self.apple.close()
+        if self.google:
+            self.google.close()
         self.outbox.stop()
         self.world.store.close()
 
@@ -64,6 +68,8 @@ def create_app(sandbox: Sandbox) -> Flask:
     app.register_blueprint(control)
     if sandbox.apple:
         app.register_blueprint(iphone)
+    if sandbox.google:
+        sandbox.google.mount(app)
     app.register_blueprint(shopify)
     app.register_blueprint(storefront)
     app.register_error_handler(NotFound, lambda error: (jsonify(errors=str(error)), 404))

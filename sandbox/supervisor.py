@@ -23,6 +23,7 @@ import httpx
 
 from sandbox import processes
 from sandbox.apple import authority
+from sandbox.google import account
 from sandbox.processes import LOOPBACK
 from sandbox.services import ServiceError, Services, StateBusyError
 
@@ -159,6 +160,7 @@ def environment(services: Services, port: int) -> dict[str, str]:
         "SANDBOX_URL": sandbox_url,
         "DEMO_SHOP": DEMO_SHOP,
         **authority.files(state / "apple").settings(push_url),
+        **account.account(state / "google").settings(sandbox_url),
         "PROMETHEUS_MULTIPROC_DIR": str(emptied(state / "metrics")),
     }
 
@@ -215,7 +217,8 @@ class Supervisor:
         options = ["--port", port, "--state", str(folder), "--app-url", self.environ["APP_URL"]]
         pushes = self.environ["APPLE_PUSH_URL"].rpartition(":")[2]
         apple = ["--apple", str(self.services.state / "apple"), "--push-port", pushes]
-        return [sys.executable, "-m", "sandbox", *options, *apple]
+        google = ["--google", str(self.services.state / "google")]
+        return [sys.executable, "-m", "sandbox", *options, *apple, *google]
 
     def launch(self, name: str, command: list[str]) -> Child:
         child = Child(name, command, self.environ, self.logs)

@@ -6,8 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from flask import Flask
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from sandbox.google import world as google_world
+from sandbox.google.world import Google
 from sandbox.outbox import Weather
-from sandbox.server import Sandbox, build, create_app, serve
+from sandbox.server import Quiet, Sandbox, build, create_app, serve
+from sandbox.store import Store
 
 API_KEY = "development-api-key"
 API_SECRET = "development-api-secret"
@@ -33,13 +39,34 @@ def in_process(
 ) -> Iterator[Running]:
     """A sandbox on a free port of loopback, with its world under `state`; gone when the block ends."""
     sandbox = build(state, app_url, api_key, api_secret, weather)
-    server = serve(create_app(sandbox), port)
+    try:
+        with serving(serve(create_app(sandbox), port)) as url:
+            yield Running(url, sandbox)
+    finally:
+        sandbox.close()
+
+
+@contextmanager
+def google_in_process(folder: Path, store: Store) -> Iterator[tuple[str, Google]]:
+    """Google alone on a free port of loopback, its account in `folder`; the URL has no slash at its end."""
+    google = google_world.start(folder, store)
+    app = Flask("sandbox")
+    google.mount(app)
+    try:
+        with serving(make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)) as url:
+            yield url, google
+    finally:
+        google.close()
+
+
+@contextmanager
+def serving(server: BaseWSGIServer) -> Iterator[str]:
+    """Its URL while it serves in a thread of its own."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield Running(f"http://127.0.0.1:{server.port}", sandbox)
+        yield f"http://127.0.0.1:{server.port}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
-        sandbox.close()

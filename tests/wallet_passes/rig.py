@@ -10,6 +10,7 @@ from core.db import database
 from loyalty.operations import Customer
 from sandbox.apple.phone import Phone
 from sandbox.apple.world import Apple
+from sandbox.google.world import Google
 from tests.web.stores import Store
 
 PATIENCE = 10  # seconds
@@ -22,6 +23,7 @@ class Wallet:
     store: Store
     url: str
     apple: Apple
+    google: Google
 
     @property
     def phones(self) -> Any:

@@ -9,16 +9,15 @@ import sqlalchemy as sa
 from core import effects
 from core.db import database
 from core.effects import Effect, Wanted
-from core.events import Event
 from loyalty.merging import merge_members
 from loyalty.operations import adjust
 from loyalty.privacy import erase_person, find_person
 from sandbox.apple.pushes import Answer
 from tests.wallet_passes.rig import Wallet
 from tests.web.stores import Store
-from wallet_passes import operations
 from wallet_passes.apple.operations import EFFECT
 from wallet_passes.models import AppleFile, AppleRegistration
+from wallet_passes.scanning import scan
 
 
 def test_an_order_reaches_the_phone(wallet: Wallet) -> None:
@@ -74,7 +73,7 @@ def test_a_change_between_download_and_registration_is_told(wallet: Wallet) -> N
 
 def test_two_cards_of_two_shops_on_one_phone(wallet: Wallet, other_store: Store) -> None:
     """One push token for both: each is told of, and each is found."""
-    other = Wallet(other_store, wallet.url, wallet.apple)
+    other = Wallet(other_store, wallet.url, wallet.apple, wallet.google)
     noor, there = wallet.store.customer(7), other_store.customer(7)
     wallet.buy(1, noor)
     other.buy(1, there)
@@ -153,43 +152,6 @@ def test_a_refused_certificate_is_seen(wallet: Wallet) -> None:
     assert failed == ["Apple refuses our pushes: BadCertificate"]
 
 
-# The code on the card.
-
-
-def scan(wallet: Wallet, code: str, shop: int | None = None) -> operations.Scan:
-    shop = shop or wallet.store.shop_id
-    with database().transaction(shop) as session:
-        return operations.scan(session, shop, code, actor="test")
-
-
-def test_a_redemption_moves_the_code_on(wallet: Wallet) -> None:
-    noor = wallet.store.customer(7)
-    wallet.buy(1, noor, 400_00)
-    member = wallet.member(noor)
-    serial = wallet.card(member)
-    before = wallet.told(serial)["barcodes"][0]["message"]
-    assert scan(wallet, before) == ("current", int(member), {"identify", "earn", "spend"})
-    assert wallet.store.post(f"/members/{member}/rewards", {"reward": "free-shipping"}).status_code == 201
-    # From the commit on, whether or not the phone has heard of it.
-    assert scan(wallet, before) == ("outdated", int(member), {"identify", "earn"})
-    wallet.wait(lambda: wallet.shows(serial, "points") == "150")
-    after = wallet.told(serial)["barcodes"][0]["message"]
-    assert after != before
-    assert scan(wallet, after).validity == "current"
-
-
-def test_what_is_no_code_of_this_shop(wallet: Wallet, other_store: Store) -> None:
-    noor = wallet.store.customer(7)
-    wallet.buy(1, noor)
-    code = wallet.told(wallet.card(wallet.member(noor)))["barcodes"][0]["message"]
-    nothing: frozenset[str] = frozenset()
-    assert scan(wallet, code, other_store.shop_id) == ("forged", None, nothing)
-    assert scan(wallet, code[:-1]) == ("unreadable", None, nothing)
-    with database().transaction(other_store.shop_id) as session:
-        logged = session.scalars(sa.select(Event.data).where(Event.kind == "pass.scanned")).all()
-    assert logged == [{"validity": "forged"}]
-
-
 # The end of a card.
 
 
@@ -207,7 +169,8 @@ def test_the_card_of_an_erased_person_is_void_and_says_nothing(wallet: Wallet) -
     assert "Noor" not in str(told)
     with database().transaction(shop) as session:
         assert session.scalars(sa.select(AppleFile.serial)).all() == []
-    assert scan(wallet, code).validity == "ended"
+    with database().transaction(shop) as session:
+        assert scan(session, shop, code, actor="test").validity == "ended"
     assert wallet.store.get(f"/members/{member}/pass.pkpass").status_code == 404
 
 

@@ -21,7 +21,8 @@ class GoogleClass(Base):
 
 
 class GoogleObject(Base):
-    """A member's card at Google, as it was last told: `digest` is of its body, `told_version` the pass's.
+    """A member's card at Google, as it was last told: `digest` is of its body, `told_version` the pass's, `points` and
+    `look` (the tier) what a phone announces changes of. The digest is empty while it is not known what Google has.
 
     `saved_at` and `removed_at` are from Google's callbacks: whether somebody has it in their wallet. `notified_at` are
     the moments of the last day at which a phone was asked to announce a change: three are all that Google allows.
@@ -33,6 +34,7 @@ class GoogleObject(Base):
     shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
     serial: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     look: Mapped[str] = mapped_column(sa.Text)
+    points: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     digest: Mapped[str] = mapped_column(sa.Text)
     told_version: Mapped[int] = mapped_column(sa.Integer)
     told_at: Mapped[datetime] = mapped_column(TIMESTAMP)
@@ -45,13 +47,13 @@ class GoogleObject(Base):
 
 
 class GoogleCallback(Base):
-    """A callback that was taken: Google may send it again, and its nonce tells."""
+    """A callback that was taken: Google may send it again until it expires, and its nonce tells."""
 
     __tablename__ = "google_callbacks"
-    __table_args__ = (sa.Index("ix_google_callbacks_at", "shop_id", "at"),)
+    __table_args__ = (sa.Index("ix_google_callbacks_serial", "shop_id", "serial", "expires_at"),)
 
     shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
     nonce: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     serial: Mapped[str] = mapped_column(sa.Text)
     event: Mapped[str] = mapped_column(sa.Text)
-    at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    expires_at: Mapped[datetime] = mapped_column(TIMESTAMP)

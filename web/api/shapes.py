@@ -5,7 +5,7 @@ Times are RFC 3339 in UTC.
 """
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -46,6 +46,9 @@ class Asked(BaseModel):
     """A request. What we don't know is refused, so that a misspelt field is not silently ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # Bytes; a longer body is not read.
+    body_limit: ClassVar[int] = 1024 * 1024
 
 
 class NextTier(Shape):

@@ -36,8 +36,7 @@ def read_member(call: Call, member_id: int) -> shapes.Member:
 
     The id of a member who was merged into another leads to that other member.
     """
-    (shown,) = _members(call, [queries.member(call.session, call.shop_id, member_id)])
-    return shown
+    return member_shape(call, member_id)
 
 
 @endpoint("GET", "/members/<id:member_id>/postings", problems=(400, 404, 422))
@@ -81,6 +80,12 @@ def read_order(call: Call, order_id: int) -> shapes.Order:
     """
     published = programs.load(call.session, [call.shop_id])
     return present.order(queries.order(call.session, call.shop_id, order_id, published), published)
+
+
+def member_shape(call: Call, member_id: int) -> shapes.Member:
+    """Raises NotFound."""
+    (shown,) = _members(call, [queries.member(call.session, call.shop_id, member_id)])
+    return shown
 
 
 def _members(call: Call, rows: Sequence[Member]) -> list[shapes.Member]:

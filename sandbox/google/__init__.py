@@ -1,0 +1,1 @@
+"""A Google Wallet on loopback: the Wallet Objects API, the page that saves a card, and the callbacks."""
