@@ -18,6 +18,7 @@ from shops import operations as shops
 from shops.models import Shop
 from tiers.merging import merge_tiers
 from tiers.operations import review
+from wallet_passes.messages.operations import merge_messages
 from webhooks import payloads, redaction, settlement
 from webhooks.arrivals import Arrival
 from webhooks.payloads import CustomerPayload, OrderPayload, parse
@@ -179,6 +180,7 @@ def _customers_merged(context: Context) -> None:
 
 def _settle_as(context: Context, order_ids: list[int], deleted: int, owner: int) -> None:
     merge_tiers(context.session, context.shop_id, deleted, owner)
+    merge_messages(context.session, context.shop_id, deleted, owner)
     arrivals = [Arrival(context.shop_id, order_id, owner=owner, again=True) for order_id in order_ids]
     settlement.settle(context.session, arrivals)
 
