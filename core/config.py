@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     # Whom to believe that it is Apple's push service; the machine's own list when empty.
     apple_push_ca: Path | None = None
 
+    # Cards a second and shop that a change to all of them is rolled out to: each phone then fetches its card.
+    wallet_rollout_rate: int = Field(default=100, gt=0)
+
     # The key file of a service account that the issuer lets in; without one there are no Google passes.
     google_wallet_account: Path | None = None
     google_wallet_issuer: str = ""
@@ -58,6 +61,14 @@ class Settings(BaseSettings):
     # Where the keys are that Google signs its callbacks with.
     google_keys_url: str = "https://pay.google.com/gp/m/issuer/keys"
 
+    # Pays commission out through Stripe Connect; without a key there are no payouts.
+    stripe_secret_key: SecretStr = SecretStr("")
+    # With commas between them: Stripe signs what it tells of our account and of payees' accounts with one each.
+    stripe_webhook_secrets: SecretStr = SecretStr("")
+    stripe_url: str = "https://api.stripe.com"
+
+    # How many proxies stand before us and append to X-Forwarded-For; what others say in it is not believed.
+    trusted_proxies: int = Field(default=0, ge=0)
     webhook_body_limit: int = 4 * 1024 * 1024
     inbox_retention_days: int = 14
 
@@ -85,6 +96,8 @@ class Settings(BaseSettings):
             raise ValueError("SECRET_KEY must differ from SHOPIFY_API_SECRET: a signed cookie could pass as a webhook")
         if self.shopify_api_key.startswith(DEVELOPMENT_PREFIX):
             raise ValueError("SHOPIFY_API_KEY is missing; set the app's client id in production")
+        if self.stripe_secret_key.get_secret_value() and not self.stripe_webhook_secrets.get_secret_value():
+            raise ValueError("STRIPE_WEBHOOK_SECRETS is missing: nobody would hear who can be paid")
         if self.demo_shop or self.sandbox_url:
             raise ValueError("DEMO_SHOP and SANDBOX_URL are for development only")
         return self

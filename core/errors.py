@@ -47,6 +47,17 @@ class Unavailable(RapportError):
     retry_after = 5
 
 
+class TooMany(RapportError):
+    """Asked too often. `retry_after` is in seconds."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "too_many"
+
+    def __init__(self, detail: str, *, code: str | None = None, retry_after: int, **extra: Any) -> None:
+        super().__init__(detail, code=code, **extra)
+        self.retry_after = retry_after
+
+
 def one_line(error: BaseException) -> str:
     """What went wrong, for logs and for rows that merchants see: without the values that a database error repeats."""
     if isinstance(error, RapportError):

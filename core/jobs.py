@@ -32,11 +32,14 @@ log = logs.logger(__name__)
 
 
 class Hinted(NamedTuple):
-    """Work that hints start: its queue, the job's dotted path, and a query that is true when rows wait for it."""
+    """Work that hints start: its queue, the job's dotted path and arguments, and a query that is true when rows wait
+    for it.
+    """
 
     queue: str
     job: str
     waiting: Callable[[Database], bool]
+    args: tuple[str, ...] = ()
 
 
 class Periodic(NamedTuple):
@@ -78,7 +81,7 @@ class Hints:
         try:
             if not connection().set(_mark(hinted.queue), b"1", nx=True, ex=HINT_LIVES):
                 return False
-            enqueue(hinted.queue, hinted.job)
+            enqueue(hinted.queue, hinted.job, *hinted.args)
             return True
         except redis.RedisError as error:
             self._rests_until = time.monotonic() + BREAKER_REST

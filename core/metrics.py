@@ -20,4 +20,5 @@ CERTIFICATE_DAYS = Gauge(
     "Days until the operator's pass certificate expires",
     multiprocess_mode="mostrecent",
 )
+SIGNATURES = Counter("rapport_apple_signatures_total", "Card files signed; one that was kept costs none")
 REDIS_ERRORS = Counter("rapport_redis_errors_total", "Hints that Redis did not take; the sweep makes up for them")

@@ -1,23 +1,34 @@
-"""What is known of the member behind a pass, read for its card."""
+"""What is known of the members behind passes, read for their cards: of many in a handful of statements."""
 
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session, aliased
 
 from core import crypto
 from loyalty import programs, queries
+from loyalty.expiry import queries as expiry
+from loyalty.expiry.queries import Holder
+from loyalty.expiry.rules import AHEAD
 from loyalty.models import Member, Posting
 from loyalty.programs import Programs, Version
-from loyalty.rewards.queries import offers_for
+from loyalty.rewards.models import MemberReward
+from loyalty.rewards.queries import offers_of_many
 from loyalty.wording import sentence
 from shops.models import Shop
-from tiers.queries import standings
-from wallet_passes import barcode, content
-from wallet_passes.content import Card, Facts, NextTier, Offer
+from tiers.queries import Standing, standings
+from wallet_passes import barcode, content, languages
+from wallet_passes.content import Card, Expiring, Facts, Latest, NextTier, Offer, Waiting
+from wallet_passes.messages.queries import latest_message
 from wallet_passes.models import Pass
 
 _CODES = "barcode"
+
+Key = tuple[int, int]  # shop, member
 
 
 def keys() -> tuple[bytes, ...]:
@@ -25,11 +36,44 @@ def keys() -> tuple[bytes, ...]:
     return crypto.keyring(_CODES)
 
 
-def card_of(session: Session, row: Pass, shop: Shop, now: datetime) -> Card:
-    """The card of a pass as it is now. Its `generation` must be current."""
+def _ids(name: str) -> Any:
+    return sa.bindparam(name, type_=ARRAY(sa.BigInteger))
+
+
+# Members to be joined, given by `asked`. Statements are made once: making one costs more than the database asks.
+_unnested: Any = sa.func.unnest(_ids("shops"), _ids("members"))
+THESE: Any = _unnested.table_valued("shop_id", "member_id", name="these").render_derived()
+
+
+def asked(wanted: Collection[Key]) -> dict[str, list[int]]:
+    """The parameters of a statement that joins THESE."""
+    return {"shops": [shop_id for shop_id, _ in wanted], "members": [member_id for _, member_id in wanted]}
+
+
+_MEMBERS = sa.select(Member).join(THESE, (Member.shop_id == THESE.c.shop_id) & (Member.id == THESE.c.member_id))
+
+
+def members_of(session: Session, wanted: Collection[Key]) -> dict[Key, Member]:
+    """These members as they are now."""
+    found = session.scalars(_MEMBERS, asked(wanted), execution_options={"populate_existing": True})
+    return {(member.shop_id, member.id): member for member in found}
+
+
+def cards(
+    session: Session, rows: Sequence[Pass], members: Mapping[Key, Member], shops: Mapping[int, Shop], now: datetime
+) -> list[Card]:
+    """The cards of these passes as they are now, in their order. Their `generation` must be current."""
+    known = _facts_of_many(session, [members[_key(row)] for row in rows], shops, now)
+    return [_card(row, known[_key(row)]) for row in rows]
+
+
+def _card(row: Pass, facts: Facts) -> Card:
     code = barcode.write(keys(), row.shop_id, row.handle, row.generation)
-    member = session.get_one(Member, (row.shop_id, row.member_id))
-    return content.card(_facts(session, member, shop, now), code, barcode.grouped(code))
+    return content.card(facts, code, barcode.grouped(code), languages.chosen(row.language))
+
+
+def _key(row: Pass) -> Key:
+    return row.shop_id, row.member_id
 
 
 def is_over(member: Member, shop: Shop) -> bool:
@@ -37,51 +81,160 @@ def is_over(member: Member, shop: Shop) -> bool:
     return bool(member.merged_into or member.closed_at or member.erased_at or shop.uninstalled_at)
 
 
-def _facts(session: Session, member: Member, shop: Shop, now: datetime) -> Facts:
-    published = programs.load(session, [member.shop_id])
-    version = published.in_force(member.shop_id, now)
-    if is_over(member, shop):
-        return Facts(shop.name, version.program.name, None, 0, "", None, (), shop.currency, ended=True)
-    standing = standings(session, [member], version, now)[member.id]
-    ahead = standing.next
-    return Facts(
-        shop=shop.name,
-        program=version.program.name,
-        member=member.name,
-        points=member.available,
-        pending=member.pending,
-        tier=standing.name,
-        look=standing.key,
-        next_tier=NextTier(ahead.name, standing.metric, ahead.remaining) if ahead else None,
-        offers=_offers(session, member, version),
-        currency=shop.currency,
-        latest=_latest(session, member, published),
-        website=shop.public_url,
-    )
+def _facts_of_many(
+    session: Session, members: Sequence[Member], shops: Mapping[int, Shop], now: datetime
+) -> dict[Key, Facts]:
+    published = programs.load(session, shops)
+    found, living = {}, defaultdict[int, list[Member]](list)
+    for member in members:
+        shop = shops[member.shop_id]
+        if is_over(member, shop):
+            name = published.in_force(shop.id, now).program.name
+            found[member.shop_id, member.id] = Facts(shop.name, name, None, 0, "", None, (), shop.currency, ended=True)
+        else:
+            living[shop.id].append(member)
+    if living:
+        known = _Known(session, [member for here in living.values() for member in here], published, now)
+        for shop_id, here in living.items():
+            found |= known.of_shop(shops[shop_id], here)
+    return found
 
 
-def _offers(session: Session, member: Member, version: Version) -> tuple[Offer, ...]:
+class _Known:
+    """What is read of many members of several shops at once."""
+
+    def __init__(self, session: Session, members: Sequence[Member], published: Programs, now: datetime) -> None:
+        self.session, self.published, self.now = session, published, now
+        wanted = [(member.shop_id, member.id) for member in members]
+        self.latest = _latest(session, wanted)
+        self.waiting = _waiting(session, wanted)
+        self.expiring = _expiring(session, members, published, now)
+        self.messages = latest_message(session, wanted, now)
+
+    def of_shop(self, shop: Shop, members: Sequence[Member]) -> dict[Key, Facts]:
+        """The facts of one shop's members."""
+        version = self.published.in_force(shop.id, self.now)
+        standing = standings(self.session, members, version, self.now)
+        offers = offers_of_many(self.session, members, version)
+        return {
+            (shop.id, member.id): self._facts(
+                member, shop, version, standing[member.id], _within_reach(offers[member.id])
+            )
+            for member in members
+        }
+
+    def _facts(
+        self, member: Member, shop: Shop, version: Version, standing: Standing, offers: tuple[Offer, ...]
+    ) -> Facts:
+        key, ahead = (member.shop_id, member.id), standing.next
+        latest, message = self.latest.get(key), self.messages.get(key)
+        return Facts(
+            shop=shop.name,
+            program=version.program.name,
+            member=member.name,
+            points=member.available,
+            pending=member.pending,
+            tier=standing.name,
+            look=standing.key,
+            next_tier=NextTier(ahead.name, standing.metric, ahead.remaining) if ahead else None,
+            offers=offers,
+            currency=shop.currency,
+            latest=self._told(latest) if latest else None,
+            last=_last(latest) if latest else None,
+            waiting=self.waiting.get(key, ()),
+            expiring=self.expiring.get(key),
+            message=message.body if message else None,
+            message_title=message.title if message else None,
+            message_link=message.link if message else None,
+            message_quiet=bool(message and message.quiet),
+            website=shop.public_url,
+            changed_at=max(latest.recorded_at if latest else member.joined_at, standing.since),
+            zone=shop.timezone,
+        )
+
+    def _told(self, latest: Posting) -> str:
+        """Why points last came or went, in words."""
+        number = latest.program_version
+        program = self.published.numbered(latest.shop_id, number).program if number else None
+        return sentence(latest, queries.tier_names(program) if program else {})
+
+
+def _within_reach(offers: Iterable[Any]) -> tuple[Offer, ...]:
     """What the member can have now, or could with more points."""
     return tuple(
         Offer(offer.reward.name, offer.reward.cost)
-        for offer in offers_for(session, member, version)
+        for offer in offers
         if offer.refused is None or offer.refused.code == "points_short"
     )
 
 
-def _latest(session: Session, member: Member, published: Programs) -> str | None:
-    """Why points last came or went, in words."""
-    latest: Posting | None = next(iter(queries.postings(session, member.shop_id, member.id, limit=1)), None)
-    if latest is None:
-        return None
-    number = latest.program_version
-    names = queries.tier_names(published.numbered(member.shop_id, number).program) if number else {}
-    return sentence(latest, names)
+def _last(posting: Posting) -> Latest:
+    points = posting.points if posting.target == "available" else -posting.points
+    return Latest(posting.kind, points, posting.explanation.get("order"))
+
+
+_newest = (
+    sa.select(Posting)
+    .where(Posting.shop_id == THESE.c.shop_id, Posting.member_id == THESE.c.member_id)
+    .order_by(Posting.id.desc())
+    .limit(1)
+    .lateral()
+)
+_LATEST = sa.select(aliased(Posting, _newest)).select_from(THESE).join(_newest, sa.true())
+
+
+def _latest(session: Session, wanted: Collection[Key]) -> dict[Key, Posting]:
+    """Each member's latest posting."""
+    return {(one.shop_id, one.member_id): one for one in session.scalars(_LATEST, asked(wanted))}
+
+
+_WAITING = (
+    sa.select(
+        MemberReward.shop_id,
+        MemberReward.member_id,
+        MemberReward.terms["name"].astext,
+        MemberReward.code,
+        MemberReward.expires_at,
+    )
+    .join(THESE, (MemberReward.shop_id == THESE.c.shop_id) & (MemberReward.member_id == THESE.c.member_id))
+    .where(MemberReward.status == "issued")
+    .order_by(MemberReward.id)
+)
+
+
+def _waiting(session: Session, wanted: Collection[Key]) -> dict[Key, tuple[Waiting, ...]]:
+    """Rewards that were redeemed and not used yet, the oldest first."""
+    found: dict[Key, tuple[Waiting, ...]] = {}
+    for shop_id, member_id, *waiting in session.execute(_WAITING, asked(wanted)):
+        found[shop_id, member_id] = (*found.get((shop_id, member_id), ()), Waiting(*waiting))
+    return found
+
+
+def _expiring(
+    session: Session, members: Sequence[Member], published: Programs, now: datetime
+) -> dict[Key, Expiring | None]:
+    """The points that expire next, from the first reminder on: `points.expiring` has the card look at them then."""
+    holders = [Holder((m.shop_id, m.id), m.available, m.last_active_at or m.joined_at) for m in members]
+    policies = {m.shop_id: expiry.policy(published, m.shop_id, now) for m in members}
+    ahead = expiry.near(session, holders, policies, now)
+    soonest = {key: found.near[0] for key, found in ahead.items() if found.near}
+    return {key: Expiring(due.points, due.at) for key, due in soonest.items() if due.at - AHEAD[0] <= now}
 
 
 def redemptions(session: Session, row: Pass) -> int:
     """How often the member of a pass has redeemed."""
-    counted = sa.select(sa.func.count()).where(
-        Posting.shop_id == row.shop_id, Posting.member_id == row.member_id, Posting.kind == "redeem"
-    )
-    return session.scalar(counted) or 0
+    return redemptions_of_many(session, [_key(row)]).get(_key(row), 0)
+
+
+_REDEMPTIONS = (
+    sa.select(Posting.shop_id, Posting.member_id, sa.func.count())
+    .join(THESE, (Posting.shop_id == THESE.c.shop_id) & (Posting.member_id == THESE.c.member_id))
+    .where(Posting.kind == "redeem")
+    .group_by(Posting.shop_id, Posting.member_id)
+)
+
+
+def redemptions_of_many(session: Session, wanted: Collection[Key]) -> dict[Key, int]:
+    """How often these members have redeemed; those who never did are left out."""
+    rows = session.execute(_REDEMPTIONS, asked(wanted))
+    return {(shop_id, member_id): times for shop_id, member_id, times in rows}

@@ -1,8 +1,8 @@
-"""Cards are made, brought up to date, ended, and read at the counter."""
+"""Cards are made, brought up to date, and ended."""
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -12,28 +12,35 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core import clock
+from core.effects import Effect
 from core.errors import NotFound
 from core.events import Happened, record
 from loyalty import queries
 from loyalty.models import Member
 from shops.models import Shop
 from wallet_passes import barcode, facts
-from wallet_passes.barcode import BadCode
 from wallet_passes.content import Card
 from wallet_passes.design import Design
-from wallet_passes.designs.queries import design_of
+from wallet_passes.designs.queries import looks
+from wallet_passes.facts import THESE
 from wallet_passes.models import TAGS, AppleFile, Pass
 
 SECOND = timedelta(seconds=1)
 # Shared by all shops; see `_advance`.
 _TAG_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtext('rapport pass tags'))")
+_NEXT_TAGS = sa.select(TAGS.next_value()).select_from(sa.func.generate_series(1, sa.bindparam("count")))
 
-IDENTIFY, EARN, SPEND = "identify", "earn", "spend"
-# What a code may do, by its validity. Only the newest code of a card may spend.
-MAY: Mapping[str, frozenset[str]] = {
-    "current": frozenset({IDENTIFY, EARN, SPEND}),
-    "outdated": frozenset({IDENTIFY, EARN}),
-}
+# The effects that tell wallets; their target is the member.
+TELLING = ("wallet.apple", "wallet.google")
+
+_LOCKED = (
+    sa.select(Pass)
+    .join(THESE, (Pass.shop_id == THESE.c.shop_id) & (Pass.member_id == THESE.c.member_id))
+    .order_by(Pass.shop_id, Pass.serial)
+    .with_for_update(of=Pass)
+)
+
+Key = tuple[int, int]  # shop, member
 
 
 class Current(NamedTuple):
@@ -43,17 +50,6 @@ class Current(NamedTuple):
     card: Card
     design: Design
     shop: Shop
-
-
-class Scan(NamedTuple):
-    """What a scanned code is good for.
-
-    `validity` is `current`, `outdated` (of before a redemption), `ended`, `unknown`, `forged` or `unreadable`.
-    """
-
-    validity: str
-    member_id: int | None
-    may: frozenset[str]
 
 
 def issue(session: Session, shop_id: int, member_id: int) -> Current:
@@ -81,80 +77,123 @@ def issue(session: Session, shop_id: int, member_id: int) -> Current:
 def refresh(session: Session, shop_id: int, member_id: int) -> Current | None:
     """Bring a member's pass up to date with what is known now; None when the member has none.
 
-    Only what changes the card makes a new version. The pass's row stays locked, so that versions follow one another.
+    Only what changes the card makes a new version. The pass's row stays locked, so that versions follow one another:
+    whoever brings several up to date in one transaction does it in one call of `refresh_many`.
     """
-    mine = sa.select(Pass).where(Pass.shop_id == shop_id, Pass.member_id == member_id)
-    row = session.scalar(mine.with_for_update().execution_options(populate_existing=True))
-    if row is None:
+    return refresh_many(session, [(shop_id, member_id)]).get((shop_id, member_id))
+
+
+def refresh_many(session: Session, keys: Collection[Key]) -> dict[Key, Current]:
+    """Bring the passes of these (shop id, member id) up to date, as `refresh` does; those without one are left out.
+
+    The session must have the shops opened. A card that went on as another member's is told by the key asked for.
+    """
+    rows = _locked(session, keys)
+    if not rows:
+        return {}
+    now = clock.now()
+    shops = {shop.id: shop for shop in session.scalars(sa.select(Shop).where(Shop.id.in_({key[0] for key in rows})))}
+    members = facts.members_of(session, rows)
+    _follow_merges(session, rows, members)
+    _move_codes_on(session, rows.values())
+    cards = facts.cards(session, list(rows.values()), members, shops, now)
+    dressed = looks(session, list(shops.values()))
+    found = {
+        key: Current(row, card, dressed.of(row.shop_id, card.look), shops[row.shop_id])
+        for (key, row), card in zip(rows.items(), cards, strict=True)
+    }
+    _advance(session, [current for current in found.values() if _digest(current) != current.row.digest], now)
+    _end(session, found.values(), now)
+    return found
+
+
+_asked = sa.select(Effect.target).where(
+    Effect.shop_id == Pass.shop_id,
+    Effect.kind.in_(TELLING),
+    Effect.target == sa.cast(Pass.member_id, sa.Text),
+    # What is under lease is being done: when it does change the card, the phone will hear of it.
+    Effect.leased_until.is_(None),
+)
+_CURRENT = (
+    sa.select(Pass, Pass.card, Shop, _asked.exists())
+    .join(Shop, Shop.id == Pass.shop_id)
+    .where(Pass.shop_id == sa.bindparam("shop_id"), Pass.serial == sa.bindparam("serial"))
+)
+
+
+def current(session: Session, shop_id: int, serial: str) -> Current | None:
+    """A pass by its serial, up to date; None when there is none.
+
+    It is worked out anew only if something has happened that wallets were not told of.
+    """
+    found = session.execute(_CURRENT, {"shop_id": shop_id, "serial": serial}).one_or_none()
+    if found is None:
         return None
-    shop, now = session.get_one(Shop, shop_id), clock.now()
-    _follow_merge(session, row)
-    row.generation = max(row.generation, facts.redemptions(session, row))
-    card = facts.card_of(session, row, shop, now)
-    design = design_of(session, shop, card.look)
-    digest = hashlib.sha256(msgspec.json.encode([card, design])).hexdigest()
-    if digest != row.digest:
-        _advance(session, row, digest, now)
-    if card.ended and row.ended_at is None:
-        _end(session, row, now)
-    return Current(row, card, design, shop)
+    row, encoded, shop, asked = found
+    if asked or encoded is None:
+        return refresh(session, shop_id, row.member_id)
+    card = msgspec.json.decode(encoded, type=Card)
+    return Current(row, card, looks(session, [shop]).of(shop_id, card.look), shop)
 
 
-def _follow_merge(session: Session, row: Pass) -> None:
+def _locked(session: Session, keys: Collection[Key]) -> dict[Key, Pass]:
+    """The passes of these members, locked in one order for all, so that no two batches wait for each other."""
+    found = session.scalars(_LOCKED, facts.asked(keys), execution_options={"populate_existing": True})
+    return {(row.shop_id, row.member_id): row for row in found}
+
+
+def _follow_merges(session: Session, rows: Mapping[Key, Pass], members: dict[Key, Member]) -> None:
     """A card goes on as the card of whom its member became, unless they have one already."""
-    into = session.scalar(
-        sa.select(Member.merged_into).where(Member.shop_id == row.shop_id, Member.id == row.member_id)
-    )
-    taken = sa.select(Pass.serial).where(Pass.shop_id == row.shop_id, Pass.member_id == into)
-    if into is not None and session.scalar(taken) is None:
-        row.member_id = into
-        row.generation += 1
+    for key, row in rows.items():
+        into = members[key].merged_into
+        taken = sa.select(Pass.serial).where(Pass.shop_id == row.shop_id, Pass.member_id == into)
+        if into is not None and session.scalar(taken) is None:
+            row.member_id = into
+            row.generation += 1
+            session.flush()
+            members |= facts.members_of(session, [(row.shop_id, into)])
 
 
-def _advance(session: Session, row: Pass, digest: str, now: datetime) -> None:
-    """A new version. Tags become visible in their order, or a phone that has seen a later one would miss an earlier:
-    so whoever takes one holds this lock until the commit, which follows at once.
+def _move_codes_on(session: Session, rows: Collection[Pass]) -> None:
+    redeemed = facts.redemptions_of_many(session, {(row.shop_id, row.member_id) for row in rows})
+    for row in rows:
+        row.generation = max(row.generation, redeemed.get((row.shop_id, row.member_id), 0))
+
+
+def _digest(current: Current) -> str:
+    return hashlib.sha256(msgspec.json.encode([current.card, current.design])).hexdigest()
+
+
+def _advance(session: Session, changed: Sequence[Current], now: datetime) -> None:
+    """New versions. Tags become visible in their order, or a phone that has seen a later one would miss an earlier: so
+    whoever takes some holds this lock until the commit, which follows at once.
     """
+    if not changed:
+        return
     session.execute(_TAG_LOCK)
-    row.tag = session.scalar(sa.select(TAGS.next_value())) or 0
-    # HTTP tells times in whole seconds: a second change in the same one is dated to the next.
-    row.modified_at = max(_whole(now), row.modified_at + SECOND) if row.version else _whole(now)
-    row.version += 1
-    row.digest = digest
+    tags = session.scalars(_NEXT_TAGS, {"count": len(changed)})
+    for current, tag in zip(changed, tags, strict=True):
+        row = current.row
+        row.tag = tag
+        # HTTP tells times in whole seconds: a second change in the same one is dated to the next.
+        row.modified_at = max(_whole(now), row.modified_at + SECOND) if row.version else _whole(now)
+        row.version += 1
+        row.digest, row.card = _digest(current), msgspec.json.encode(current.card)
     session.flush()
 
 
-def _end(session: Session, row: Pass, now: datetime) -> None:
-    """The last version says nothing of the person, and no file that does is kept."""
-    row.ended_at = now
-    session.execute(sa.delete(AppleFile).where(AppleFile.shop_id == row.shop_id, AppleFile.serial == row.serial))
-    record(session, [Happened(row.shop_id, "pass.ended", {"serial": row.serial}, now, row.member_id)])
+def _end(session: Session, found: Collection[Current], now: datetime) -> None:
+    """The last version says nothing of the person, and no file that does is kept. What came back goes on."""
+    for row, card, *_ in found:
+        if not card.ended:
+            row.ended_at = None
+    ended = [row for row, card, *_ in found if card.ended and row.ended_at is None]
+    for row in ended:
+        row.ended_at = now
+        session.execute(sa.delete(AppleFile).where(AppleFile.shop_id == row.shop_id, AppleFile.serial == row.serial))
+    told = [Happened(row.shop_id, "pass.ended", {"serial": row.serial}, now, row.member_id) for row in ended]
+    record(session, told)
 
 
 def _whole(moment: datetime) -> datetime:
     return moment.replace(microsecond=0)
-
-
-def scan(session: Session, shop_id: int, code: str, *, actor: str) -> Scan:
-    """Whose card a code is of and what it may do here. Every scan is recorded (`pass.scanned`), whatever it was."""
-    found = _scanned(session, shop_id, code)
-    told = {"validity": found.validity}
-    record(session, [Happened(shop_id, "pass.scanned", told, clock.now(), found.member_id, actor=actor)])
-    return found
-
-
-def _scanned(session: Session, shop_id: int, code: str) -> Scan:
-    try:
-        said = barcode.read(facts.keys(), shop_id, code)
-    except BadCode as bad:
-        return Scan(bad.reason, None, frozenset())
-    row = session.scalar(sa.select(Pass).where(Pass.shop_id == shop_id, Pass.handle == said.handle))
-    if row is None:
-        return Scan("unknown", None, frozenset())
-    member, shop = session.get_one(Member, (shop_id, row.member_id)), session.get_one(Shop, shop_id)
-    if row.ended_at or facts.is_over(member, shop):
-        return Scan("ended", row.member_id, frozenset())
-    # Counted here, not read from the pass: from the redemption's commit on, the code that made it can't spend again.
-    generation = max(row.generation, facts.redemptions(session, row))
-    validity = "current" if said.generation == generation % barcode.GENERATIONS else "outdated"
-    return Scan(validity, row.member_id, MAY[validity])

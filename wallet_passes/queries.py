@@ -9,6 +9,9 @@ from sqlalchemy.orm import Session
 
 from core.db import rows_by
 from core.effects import Wanted
+from core.errors import RapportError
+from wallet_passes.apple import certificates
+from wallet_passes.apple.certificate import Certificate
 from wallet_passes.models import AppleDevice, AppleRegistration, Pass
 
 _WITH_CARDS = (
@@ -20,8 +23,9 @@ _WITH_CARDS = (
 class Device(NamedTuple):
     """A phone with a member's card.
 
-    `state` is `current` (it knows of the newest version), `stale` (it was not told yet) or `removed`. `told_at` is when
-    the push service last took a push for it, `asked_at` when it last asked for news.
+    `state` is `current` (it knows of the newest version), `stale` (it was not told yet), `unreachable` (its card's
+    certificate is over: `problem` says why) or `removed`. `told_at` is when the push service last took a push for it,
+    `asked_at` when it last asked for news.
     """
 
     state: str
@@ -29,6 +33,7 @@ class Device(NamedTuple):
     removed_at: datetime | None
     told_at: datetime | None
     asked_at: datetime | None
+    problem: str | None = None
 
 
 def pass_of(session: Session, shop_id: int, member_id: int) -> Pass | None:
@@ -56,9 +61,12 @@ def devices(session: Session, row: Pass) -> Sequence[Device]:
         .where(here.shop_id == row.shop_id, here.serial == row.serial)
         .order_by(here.registered_at.desc(), here.device)
     )
-    return [_device(row, registration, asked_at) for registration, asked_at in found]
+    rows = found.all()
+    signers = certificates.of_types(session, {(row.shop_id, on.pass_type) for on, _ in rows})
+    return [_device(row, on, asked_at, signers[row.shop_id, on.pass_type]) for on, asked_at in rows]
 
 
-def _device(row: Pass, on: AppleRegistration, asked_at: datetime | None) -> Device:
+def _device(row: Pass, on: AppleRegistration, asked_at: datetime | None, signer: Certificate | RapportError) -> Device:
     state = "removed" if on.removed_at else "current" if on.told_version >= row.version else "stale"
-    return Device(state, on.registered_at, on.removed_at, on.told_at, asked_at)
+    problem = None if isinstance(signer, Certificate) or on.removed_at else signer.detail
+    return Device("unreachable" if problem else state, on.registered_at, on.removed_at, on.told_at, asked_at, problem)

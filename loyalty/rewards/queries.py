@@ -50,17 +50,25 @@ def offers(session: Session, shop_id: int, version: Version) -> list[Offer]:
 
 def offers_for(session: Session, member: Member, version: Version, channel: str | None = None) -> list[Offer]:
     """The same, and which of them this member can have now. A variable reward counts as its fewest points."""
-    taken, had, now = _taken(session, member.shop_id), _had(session, member), clock.now()
+    return offers_of_many(session, [member], version, channel)[member.id]
+
+
+def offers_of_many(
+    session: Session, members: Sequence[Member], version: Version, channel: str | None = None
+) -> dict[int, list[Offer]]:
+    """What each of one shop's members can have now, by their ids."""
+    shop_id = members[0].shop_id
+    taken, had, now = _taken(session, shop_id), _had(session, members), clock.now()
     names = tier_names(version.program)
 
-    def judged(reward: Reward) -> Refusal | None:
+    def judged(reward: Reward, member: Member) -> Offer:
         standing = Standing(
-            member.available, member.tier_key, had.get(reward.key, 0), taken.get(reward.key, 0), now,
+            member.available, member.tier_key, had.get((member.id, reward.key), 0), taken.get(reward.key, 0), now,
             version.program.zone, names, channel,
         )  # fmt: skip
-        return rules.refusal(reward, standing, reward.cost)
+        return Offer(reward, _left(reward, taken), rules.refusal(reward, standing, reward.cost))
 
-    return [Offer(reward, _left(reward, taken), judged(reward)) for reward in version.program.rewards]
+    return {member.id: [judged(reward, member) for reward in version.program.rewards] for member in members}
 
 
 def _left(reward: Reward, taken: dict[str, int]) -> int | None:
@@ -72,17 +80,19 @@ def _taken(session: Session, shop_id: int) -> dict[str, int]:
     return {row.reward_key: row.taken for row in rows}
 
 
-def _had(session: Session, member: Member) -> dict[str, int]:
+def _had(session: Session, members: Sequence[Member]) -> dict[tuple[int, str], int]:
+    """How often each of one shop's members had each reward."""
+    here = MemberReward
     rows = session.execute(
-        sa.select(MemberReward.reward_key, sa.func.count().label("times"))
+        sa.select(here.member_id, here.reward_key, sa.func.count())
         .where(
-            MemberReward.shop_id == member.shop_id,
-            MemberReward.member_id == member.id,
-            MemberReward.status.in_(rules.PAID),
+            here.shop_id == members[0].shop_id,
+            here.member_id.in_([member.id for member in members]),
+            here.status.in_(rules.PAID),
         )
-        .group_by(MemberReward.reward_key)
+        .group_by(here.member_id, here.reward_key)
     )
-    return {row.reward_key: row.times for row in rows}
+    return {(member_id, reward_key): times for member_id, reward_key, times in rows}
 
 
 def stuck(session: Session, now: datetime) -> list[tuple[int, int]]:

@@ -156,7 +156,8 @@ def test_no_two_workers_carry_out_one_effect_at_once(house: House, shop: int, mo
         with house.database.transaction(shop) as session:
             effects.request(session, [Wanted(shop, "test", "9")])
 
-    monkeypatch.setitem(effects._handlers, "test", handler)
+    monkeypatch.setattr(effects, "_wired", {})
+    effects.wire("test", handler)
     ask()
     first = threading.Thread(target=effects.carry_out_due, args=(house.database,))
     first.start()

@@ -11,7 +11,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core import clock, crypto, effects
+from core import clock, crypto, effects, metrics
 from core.config import settings
 from core.db import Database, open_shops
 from core.effects import Wanted
@@ -21,7 +21,7 @@ from wallet_passes.apple import certificates, package
 from wallet_passes.apple.certificate import Certificate
 from wallet_passes.apple.package import Identity
 from wallet_passes.designs import queries as designs
-from wallet_passes.models import AppleDevice, AppleFile, AppleRegistration, Pass
+from wallet_passes.models import AppleDevice, AppleRegistration, Pass
 from wallet_passes.operations import Current
 
 # The effect that tells phones; its target is the member.
@@ -35,6 +35,24 @@ LINK_LIVES = 3 * 24 * 3600
 
 _TOKENS = "apple pass"
 _ASKING = sa.text("SELECT set_config('rapport.claim', :table, true)")
+
+# What phones ask after each push is as few statements as it can be.
+_CHANGED = sa.text("""
+    WITH asking AS (UPDATE apple_devices SET asked_at = :now WHERE shop_id = ANY(:shops) AND device = :device)
+    SELECT p.serial, p.tag FROM apple_registrations r JOIN passes p ON p.shop_id = r.shop_id AND p.serial = r.serial
+    WHERE r.shop_id = ANY(:shops) AND r.device = :device AND r.pass_type = :kind AND r.removed_at IS NULL
+        AND p.tag > :tag ORDER BY p.tag""")
+_HANDED_OUT = sa.text("""
+    WITH fetching AS (UPDATE passes SET fetched_version = :version, fetched_at = :now
+        WHERE shop_id = :shop_id AND serial = :serial AND fetched_version <= :version)
+    SELECT file FROM apple_files WHERE shop_id = :shop_id AND serial = :serial AND pass_type = :kind
+        AND version = :version AND signer = :signer""")
+_KEEP = sa.text("""
+    INSERT INTO apple_files (shop_id, serial, pass_type, version, signer, file)
+    SELECT shop_id, serial, :kind, version, :signer, :file FROM passes
+    WHERE shop_id = :shop_id AND serial = :serial AND version = :version AND ended_at IS NULL FOR UPDATE
+    ON CONFLICT (shop_id, serial, pass_type)
+    DO UPDATE SET version = EXCLUDED.version, signer = EXCLUDED.signer, file = EXCLUDED.file""")
 
 
 class File(NamedTuple):
@@ -136,25 +154,14 @@ def changes(session: Session, device: str, pass_type: str, since: str | None) ->
     if not shops:
         return None
     open_shops(session, shops)
-    asked = sa.update(AppleDevice).where(AppleDevice.shop_id.in_(shops), AppleDevice.device == device)
-    session.execute(asked.values(asked_at=clock.now()))
-    rows = session.execute(_changed(shops, here, _tag(since))).all()
+    told = {"shops": list(shops), "device": device, "kind": certificates.kind_of(pass_type), "tag": _tag(since)}
+    rows = session.execute(_CHANGED, told | {"now": clock.now()}).all()
     return Changes([row.serial for row in rows], str(rows[-1].tag)) if rows else None
 
 
 def _on_device(device: str, pass_type: str) -> tuple[sa.ColumnElement[bool], ...]:
     here, kind = AppleRegistration, certificates.kind_of(pass_type)
     return here.device == device, here.removed_at.is_(None), here.pass_type == kind
-
-
-def _changed(shops: Sequence[int], on_device: tuple[sa.ColumnElement[bool], ...], tag: int) -> sa.Select[str, int]:
-    here = AppleRegistration
-    return (
-        sa.select(Pass.serial, Pass.tag)
-        .join(here, (here.shop_id == Pass.shop_id) & (here.serial == Pass.serial))
-        .where(here.shop_id.in_(shops), *on_device, Pass.tag > tag)
-        .order_by(Pass.tag)
-    )
 
 
 def _tag(since: str | None) -> int:
@@ -169,43 +176,53 @@ def fetch(database: Database, shop_id: int, pass_type: str, serial: str, since: 
     a pass type that the shop never had, NotFound, and BadCertificate when no certificate for it is left.
     """
     with database.transaction(shop_id) as session:
-        kind, row = certificates.known_type(session, shop_id, pass_type), _pass(session, shop_id, serial)
-        current = operations.known(session, row) or operations.refresh(session, shop_id, row.member_id)
-        assert current is not None
-    if since is not None and current.row.modified_at <= since:
-        return None
-    return File(file_of(database, current, kind), current.row.modified_at)
+        kind, current = (
+            certificates.known_type(session, shop_id, pass_type),
+            operations.current(session, shop_id, serial),
+        )
+        if current is None:
+            raise _no_pass()
+        if since is not None and current.row.modified_at <= since:
+            return None
+        signer = certificates.of_type(session, shop_id, kind)
+        kept = _handed_out(session, current.row, signer)
+    return File(kept or _made(database, current, signer), current.row.modified_at)
 
 
-def file_of(database: Database, current: Current, kind: str | None = None) -> bytes:
-    """The signed file of a pass: the kept one, or signed now and kept. Raises BadCertificate, NotSetUp.
+def file_of(database: Database, current: Current) -> bytes:
+    """The signed file of a pass for a new phone: the kept one, or signed now and kept.
 
-    `kind` is the type of a card that a phone has already (see `certificates`); a new one is of the shop's newest.
+    Raises BadCertificate, NotSetUp.
     """
-    row = current.row
-    with database.transaction(row.shop_id) as session:
-        signer = (
-            certificates.signer(session, row.shop_id)
-            if kind is None
-            else certificates.of_type(session, row.shop_id, kind)
-        )
-        _note_fetched(session, row)
-        kept = session.scalar(
-            sa.select(AppleFile.file).where(
-                *_file(row, signer), AppleFile.version == row.version, AppleFile.signer == signer.mark
-            )
-        )
-    if kept is not None:
-        return kept
-    made = _signed(database, current, signer)
-    if current.card.ended:
-        return made
-    with database.transaction(row.shop_id) as session:
-        _keep(session, row, signer, made)
+    shop_id = current.row.shop_id
+    with database.transaction(shop_id) as session:
+        signer = certificates.signer(session, shop_id)
+        kept = _handed_out(session, current.row, signer)
+    return kept or _made(database, current, signer)
+
+
+def _handed_out(session: Session, row: Pass, signer: Certificate) -> bytes | None:
+    """Note that this version is fetched. Its file, if it is kept."""
+    now, kind = clock.now(), certificates.kind_of(signer.pass_type)
+    asked = {"shop_id": row.shop_id, "serial": row.serial, "version": row.version, "now": now}
+    return session.scalar(_HANDED_OUT, asked | {"kind": kind, "signer": signer.mark})
+
+
+def _made(database: Database, current: Current, signer: Certificate) -> bytes:
+    """Signed now, and kept: but a slower signer of an older version does not replace what is newer, and an ended card
+    keeps no file.
+    """
+    row, made = current.row, signed(database, current, signer)
+    if not current.card.ended:
+        key = {"shop_id": row.shop_id, "serial": row.serial, "kind": certificates.kind_of(signer.pass_type)}
+        with database.transaction(row.shop_id) as session:
+            session.execute(_KEEP, key | {"version": row.version, "signer": signer.mark, "file": made})
     return made
 
 
-def _signed(database: Database, current: Current, signer: Certificate) -> bytes:
+def signed(database: Database, current: Current, signer: Certificate) -> bytes:
+    """A new file of a pass, kept by nobody yet. Raises BadCertificate."""
+    metrics.SIGNATURES.inc()
     row, card, design = current.row, current.card, current.design
     service = f"{settings().app_url.rstrip('/')}/wallet/apple"
     own_token = token(signer.pass_type, row.serial)
@@ -219,37 +236,16 @@ def _signed(database: Database, current: Current, signer: Certificate) -> bytes:
     return package.package(shared, package.pass_json(card, design, identity), signer.sign)
 
 
-def _keep(session: Session, row: Pass, signer: Certificate, made: bytes) -> None:
-    """A slower signer of an older version does not replace what is newer, and an ended card keeps no file."""
-    now = session.scalar(sa.select(Pass.version).where(*_this(row), Pass.ended_at.is_(None)).with_for_update())
-    if now != row.version:
-        return
-    key = {"shop_id": row.shop_id, "serial": row.serial, "pass_type": certificates.kind_of(signer.pass_type)}
-    told = {"version": row.version, "signer": signer.mark, "file": made}
-    statement = insert(AppleFile).values(key | told)
-    session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=told))
-
-
-def _note_fetched(session: Session, row: Pass) -> None:
-    newer = sa.update(Pass).where(*_this(row), Pass.fetched_version <= row.version)
-    session.execute(newer.values(fetched_version=row.version, fetched_at=clock.now()))
-
-
 def _pass(session: Session, shop_id: int, serial: str, *, lock: bool = False) -> Pass:
     found = sa.select(Pass).where(Pass.shop_id == shop_id, Pass.serial == serial)
     row = session.scalar(found.with_for_update() if lock else found)
     if row is None:
-        raise NotFound("there is no such pass", code="no_pass")
+        raise _no_pass()
     return row
 
 
-def _this(row: Pass) -> tuple[sa.ColumnElement[bool], ...]:
-    return Pass.shop_id == row.shop_id, Pass.serial == row.serial
-
-
-def _file(row: Pass, signer: Certificate) -> tuple[sa.ColumnElement[bool], ...]:
-    table, kind = AppleFile, certificates.kind_of(signer.pass_type)
-    return table.shop_id == row.shop_id, table.serial == row.serial, table.pass_type == kind
+def _no_pass() -> NotFound:
+    return NotFound("there is no such pass", code="no_pass")
 
 
 def _registration(shop_id: int, device: str, serial: str, kind: str) -> tuple[sa.ColumnElement[bool], ...]:

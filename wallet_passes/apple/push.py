@@ -6,12 +6,15 @@ Passes"; statuses and reasons by "Handling notification responses from APNs").
 
 import contextlib
 import functools
+import secrets
 import select
 import socket
 import ssl
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -23,14 +26,18 @@ import h2.exceptions
 import msgspec
 
 from core import logs
-from core.config import Settings, settings
+from core.config import settings
 from core.errors import RapportError, Unavailable
 from wallet_passes.apple import certificate
+from wallet_passes.apple.certificate import Certificate
 
 TIMEOUT = 10  # seconds without a byte from the other side
-AT_ONCE = 500
+# More would cost more: each new request is weighed against all that are open.
+AT_ONCE = 100
 REST = 1  # seconds after an error of the service's own
 CHUNK = 65536
+# One for each certificate that a process pushes with.
+MOST_CONNECTIONS = 64
 
 log = logs.logger(__name__)
 
@@ -237,19 +244,26 @@ def _text(raw: bytes | str) -> str:
     return raw.decode("ascii", "replace") if isinstance(raw, bytes) else raw
 
 
-def pusher() -> Pusher:
-    """The process's pusher. Raises NotSetUp, BadCertificate."""
-    return _pusher(settings())
+def pusher(signer: Certificate | None = None) -> Pusher:
+    """The process's pusher for a certificate, the operator's when none is named. Raises NotSetUp, BadCertificate."""
+    config = settings()
+    return _pusher(config.apple_push_url, config.apple_push_ca, signer or certificate.current())
 
 
-@functools.lru_cache(maxsize=2)
-def _pusher(config: Settings) -> Pusher:
-    topic = certificate.current().pass_type
-    context = ssl.create_default_context(cafile=config.apple_push_ca)
+@functools.lru_cache(maxsize=MOST_CONNECTIONS)
+def _pusher(url: str, authority: Path | None, signer: Certificate) -> Pusher:
+    """The one that was asked for longest ago goes, and its connection with it."""
+    context = ssl.create_default_context(cafile=authority)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
-    assert config.apple_certificate is not None
-    context.load_cert_chain(
-        config.apple_certificate, config.apple_key, lambda: config.apple_key_password.get_secret_value()
-    )
-    return Pusher(config.apple_push_url, topic, context)
+    _load(context, signer)
+    return Pusher(url, signer.pass_type, context)
+
+
+def _load(context: ssl.SSLContext, signer: Certificate) -> None:
+    """Python's TLS reads keys from files alone: one of our own, gone at once, under a password that nobody knows."""
+    password = secrets.token_bytes(32)
+    with tempfile.NamedTemporaryFile(prefix="rapport-") as file:
+        file.write(signer.pem(password).encode())
+        file.flush()
+        context.load_cert_chain(file.name, password=password)

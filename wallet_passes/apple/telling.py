@@ -1,9 +1,10 @@
-"""The effect `wallet.apple`: a member's card may have changed, so make its phones fetch it if it did.
+"""The effect `wallet.apple`: members' cards may have changed, so make their phones fetch those that did.
 
-The first change is told at once; what follows within moments is gathered and told together.
+The first change of a card is told at once; what follows within moments is gathered and told together.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -11,101 +12,201 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core import clock, logs
-from core.db import Database
-from core.effects import NotYet, PermanentFailure
-from core.errors import Unavailable
+from core.db import Database, rows_by
+from core.effects import NotYet, PermanentFailure, Wanted
+from core.errors import RapportError, Unavailable
 from wallet_passes import operations
-from wallet_passes.apple import push
-from wallet_passes.apple.certificate import BadCertificate, NotSetUp
+from wallet_passes.apple import certificates, push
+from wallet_passes.apple.certificate import BadCertificate, Certificate, NotSetUp
 from wallet_passes.apple.push import PushRefused, Reply
-from wallet_passes.models import AppleDevice, AppleRegistration, Pass
+from wallet_passes.messages.operations import note_told
+from wallet_passes.models import AppleDevice, AppleRegistration
+from wallet_passes.operations import Current
 
 GATHERING = timedelta(seconds=1.5)
+# Cards in one turn; and seconds after which a turn that says nothing is believed dead: its worker was killed.
+SIZE = 200
+LEASE = timedelta(seconds=60)
 # The push token is of no pass of ours, was made up, or belongs to no device any more.
 _NEVER = frozenset({"BadDeviceToken", "DeviceTokenNotForTopic", "MissingDeviceToken"})
 
 log = logs.logger(__name__)
 
 
-class Due(NamedTuple):
-    """Phones that don't know of a pass's newest version."""
+# Whose pass type it is, and its name: the operator's is nobody's and empty.
+NOBODY = 0
+Topic = tuple[int, str]
 
+
+class Due(NamedTuple):
+    """A phone that does not know of `version`, the newest of a card. `pass_type` is empty for the operator's own."""
+
+    shop_id: int
     serial: str
     version: int
-    push_tokens: Sequence[str]
+    device: str
+    pass_type: str
+    push_token: str
+
+    @property
+    def topic(self) -> Topic:
+        return self.shop_id if self.pass_type else NOBODY, self.pass_type
 
 
-def tell(database: Database, shop_id: int, target: str) -> None:
-    """Bring the pass of member `target` up to date and push to the phones that don't know its newest version.
+# What to push with, by topic; or why nothing can be.
+Signers = Mapping[Topic, Certificate | RapportError]
 
-    Raises NotYet while changes are gathered, Unavailable to be tried again, PermanentFailure for a bad certificate.
+
+def tell_many(database: Database, wanted: Sequence[Wanted]) -> dict[Wanted, Exception]:
+    """Bring the cards of these members up to date and push to the phones that don't know the newest version.
+
+    Tells of those to be tried again: NotYet while changes are gathered, Unavailable, PermanentFailure for a bad
+    certificate.
     """
-    with database.transaction(shop_id) as session:
-        current = operations.refresh(session, shop_id, int(target))
-        due = _due(session, current.row) if current else None
-    if due is None or not due.push_tokens:
-        return
-    assert current is not None
-    told_at, now = current.row.told_at, clock.now()
-    if told_at is not None and now < told_at + GATHERING:
-        raise NotYet(told_at + GATHERING)
-    replies = _pushed(due.push_tokens)
-    with database.transaction(shop_id) as session:
-        _record(session, shop_id, due, replies, now)
-    _raise_what_is_left(replies)
+    with database.transaction(*{one.shop_id for one in wanted}) as session:
+        current = operations.refresh_many(session, [(one.shop_id, int(one.target)) for one in wanted])
+        phones = _phones(session, current.values())
+        signers = certificates.of_types(session, {one.topic for due in phones.values() for one in due})
+    now = clock.now()
+    left: dict[Wanted, Exception] = {}
+    telling: dict[Wanted, Sequence[Due]] = {}
+    for one in wanted:
+        card = current.get((one.shop_id, int(one.target)))
+        due = phones.get((card.row.shop_id, card.row.serial)) if card else None
+        due = [one for one in due or () if not _is_over(signers[one.topic], one)]
+        if card is None or not due:
+            continue
+        told_at = card.row.told_at
+        if told_at is not None and now < told_at + GATHERING:
+            left[one] = NotYet(told_at + GATHERING)
+        else:
+            telling[one] = due
+    return left | _tell(database, telling, signers, now)
 
 
-def _due(session: Session, row: Pass) -> Due:
-    here = AppleRegistration
-    tokens = session.scalars(
-        sa.select(AppleDevice.push_token)
-        .join(here, (here.shop_id == AppleDevice.shop_id) & (here.device == AppleDevice.device))
-        .where(here.shop_id == row.shop_id, here.serial == row.serial, here.removed_at.is_(None))
-        .where(here.told_version < row.version)
-        .distinct()
-    ).all()
-    return Due(row.serial, row.version, tokens)
+def _is_over(signer: Certificate | RapportError, due: Due) -> bool:
+    """A shop's own certificate that ended takes its phones with it: their state says so, and trying again is no use."""
+    return bool(due.pass_type) and not isinstance(signer, Certificate)
 
 
-def _pushed(push_tokens: Sequence[str]) -> list[Reply]:
-    try:
-        return push.pusher().push(push_tokens)
-    except (BadCertificate, NotSetUp, PushRefused) as error:
-        raise PermanentFailure(error.detail) from error
-
-
-def _record(session: Session, shop_id: int, due: Due, replies: Sequence[Reply], now: datetime) -> None:
-    """Who has been told of which version; devices that are gone lose their registrations."""
-    taken = [reply.push_token for reply in replies if reply.taken]
-    told = sa.update(AppleRegistration).where(
-        AppleRegistration.serial == due.serial, *_on_devices(shop_id, AppleDevice.push_token.in_(taken))
+def _phones(session: Session, current: Iterable[Current]) -> dict[tuple[int, str], list[Due]]:
+    """The phones that don't know the newest version, by card."""
+    rows = rows_by(
+        session,
+        "SELECT r.shop_id, r.serial, k.version, r.device, r.pass_type, d.push_token "
+        "FROM {keys} AS k(shop_id, serial, version) "
+        "JOIN apple_registrations r ON r.shop_id = k.shop_id AND r.serial = k.serial "
+        "JOIN apple_devices d ON d.shop_id = r.shop_id AND d.device = r.device "
+        "WHERE r.removed_at IS NULL AND r.told_version < k.version",
+        ("bigint", "text", "integer"),
+        [(card.row.shop_id, card.row.serial, card.row.version) for card in current],
     )
-    session.execute(told.values(told_version=due.version, told_at=now))
-    if taken:
-        session.execute(sa.update(Pass).where(Pass.shop_id == shop_id, Pass.serial == due.serial).values(told_at=now))
-    for reply in replies:
+    found = defaultdict[tuple[int, str], list[Due]](list)
+    for row in rows:
+        found[row.shop_id, row.serial].append(Due(*row))
+    return found
+
+
+def _tell(
+    database: Database, telling: Mapping[Wanted, Sequence[Due]], signers: Signers, now: datetime
+) -> dict[Wanted, Exception]:
+    due = [one for phones in telling.values() for one in phones]
+    if not due:
+        return {}
+    told = _pushed(due, signers)
+    with database.transaction(*{one.shop_id for one in due}) as session:
+        _record(session, [(one, reply) for one in due if isinstance(reply := told[one], Reply)], now)
+        note_told(session, [_key(one) for one, phones in telling.items() if _taken(told, phones)], now, now)
+    wrong = {wanted: _wrong([told[one] for one in phones]) for wanted, phones in telling.items()}
+    return {wanted: error for wanted, error in wrong.items() if error is not None}
+
+
+def _key(wanted: Wanted) -> tuple[int, int]:
+    return wanted.shop_id, int(wanted.target)
+
+
+def _taken(told: Mapping[Due, Reply | Exception], phones: Sequence[Due]) -> bool:
+    return any(isinstance(reply := told[one], Reply) and reply.taken for one in phones)
+
+
+def _pushed(due: Sequence[Due], signers: Signers) -> dict[Due, Reply | Exception]:
+    """What the push service said of each phone, all pushes of one certificate in one exchange."""
+    told: dict[Due, Reply | Exception] = {}
+    topics = defaultdict[Topic, list[Due]](list)
+    for one in due:
+        topics[one.topic].append(one)
+    for topic, phones in topics.items():
+        try:
+            replies = _exchanged(signers[topic], [one.push_token for one in phones])
+            told |= {one: replies[one.push_token] for one in phones}
+        except (BadCertificate, NotSetUp, PushRefused) as error:
+            told |= dict.fromkeys(phones, PermanentFailure(error.detail))
+        except Unavailable as error:
+            told |= dict.fromkeys(phones, error)
+    return told
+
+
+def _exchanged(signer: Certificate | RapportError, push_tokens: Sequence[str]) -> dict[str, Reply]:
+    if not isinstance(signer, Certificate):
+        raise signer
+    return {reply.push_token: reply for reply in push.pusher(signer).push(push_tokens)}
+
+
+def _record(session: Session, told: Sequence[tuple[Due, Reply]], now: datetime) -> None:
+    """Who has been told of which version; devices that are gone lose their registrations."""
+    _record_taken(session, [one for one, reply in told if reply.taken], now)
+    for one, reply in told:
         if reply.status == 410 or reply.reason in _NEVER:
-            _drop(session, shop_id, reply, now)
+            _drop(session, one.shop_id, reply, now)
+
+
+def _record_taken(session: Session, taken: Sequence[Due], now: datetime) -> None:
+    # Locked in one order for all, as by `operations.refresh_many`.
+    rows_by(
+        session,
+        "UPDATE passes SET told_at = locked.told_at FROM (SELECT p.shop_id, p.serial, k.told_at FROM passes p "
+        "JOIN {keys} AS k(shop_id, serial, told_at) ON p.shop_id = k.shop_id AND p.serial = k.serial "
+        "ORDER BY p.shop_id, p.serial FOR UPDATE OF p) AS locked "
+        "WHERE passes.shop_id = locked.shop_id AND passes.serial = locked.serial RETURNING passes.shop_id",
+        ("bigint", "text", "timestamptz"),
+        [(*card, now) for card in sorted({(one.shop_id, one.serial) for one in taken})],
+    )
+    # A phone whose token changed meanwhile was not told.
+    rows_by(
+        session,
+        "UPDATE apple_registrations r SET told_version = k.version, told_at = k.told_at "
+        "FROM {keys} AS k(shop_id, serial, version, device, pass_type, push_token, told_at) JOIN apple_devices d "
+        "ON d.shop_id = k.shop_id AND d.device = k.device AND d.push_token = k.push_token "
+        "WHERE r.shop_id = k.shop_id AND r.serial = k.serial AND r.device = k.device AND r.pass_type = k.pass_type "
+        "AND r.told_version < k.version RETURNING r.shop_id",
+        ("bigint", "text", "integer", "text", "text", "text", "timestamptz"),
+        [(*one, now) for one in taken],
+    )
 
 
 def _drop(session: Session, shop_id: int, reply: Reply, now: datetime) -> None:
     """Remove what was registered before the device went; it may have come back since with the same token."""
     gone = datetime.fromtimestamp(reply.gone_since / 1000, UTC) if reply.gone_since else now
     log.info("a device is gone", shop_id=shop_id, reason=reply.reason)
-    older = (AppleDevice.push_token == reply.push_token, AppleDevice.token_at <= gone)
-    removed = sa.update(AppleRegistration).where(AppleRegistration.removed_at.is_(None), *_on_devices(shop_id, *older))
+    older = sa.select(AppleDevice.device).where(
+        AppleDevice.shop_id == shop_id, AppleDevice.push_token == reply.push_token, AppleDevice.token_at <= gone
+    )
+    here = AppleRegistration
+    removed = sa.update(here).where(here.shop_id == shop_id, here.device.in_(older), here.removed_at.is_(None))
     session.execute(removed.values(removed_at=now))
 
 
-def _on_devices(shop_id: int, *which: sa.ColumnElement[bool]) -> tuple[sa.ColumnElement[bool], ...]:
-    devices = sa.select(AppleDevice.device).where(AppleDevice.shop_id == shop_id, *which)
-    return AppleRegistration.shop_id == shop_id, AppleRegistration.device.in_(devices)
-
-
-def _raise_what_is_left(replies: Sequence[Reply]) -> None:
+def _wrong(told: Sequence[Reply | Exception]) -> Exception | None:
+    """Why a card's phones have to be told again, if they have."""
+    errors = [one for one in told if isinstance(one, Exception)]
+    if errors:
+        return errors[0]
+    replies = [one for one in told if isinstance(one, Reply)]
     refused = [reply for reply in replies if reply.status == 403]
     if refused:
-        raise PermanentFailure(f"Apple refuses our pushes: {refused[0].reason}")
+        return PermanentFailure(f"Apple refuses our pushes: {refused[0].reason}")
     later = [reply for reply in replies if reply.status == 429 or reply.status >= 500]
     if later:
-        raise Unavailable(f"Apple's push service asks us to wait ({later[0].status} {later[0].reason})".rstrip())
+        said = f"{later[0].status} {later[0].reason}".rstrip()
+        return Unavailable(f"Apple's push service asks us to wait ({said})")
+    return None
