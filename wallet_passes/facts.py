@@ -19,6 +19,8 @@ from loyalty.programs import Programs, Version
 from loyalty.rewards.models import MemberReward
 from loyalty.rewards.queries import offers_of_many
 from loyalty.wording import sentence
+from referrals.members import ensure_codes, link
+from referrals.models import ReferralCode
 from shops.models import Shop
 from tiers.queries import Standing, standings
 from wallet_passes import barcode, content, languages
@@ -116,15 +118,22 @@ class _Known:
         version = self.published.in_force(shop.id, self.now)
         standing = standings(self.session, members, version, self.now)
         offers = offers_of_many(self.session, members, version)
+        codes = ensure_codes(self.session, shop.id, list(standing)) if version.program.referral.enabled else {}
         return {
             (shop.id, member.id): self._facts(
-                member, shop, version, standing[member.id], _within_reach(offers[member.id])
+                member, shop, version, standing[member.id], _within_reach(offers[member.id]), codes.get(member.id)
             )
             for member in members
         }
 
     def _facts(
-        self, member: Member, shop: Shop, version: Version, standing: Standing, offers: tuple[Offer, ...]
+        self,
+        member: Member,
+        shop: Shop,
+        version: Version,
+        standing: Standing,
+        offers: tuple[Offer, ...],
+        code: ReferralCode | None,
     ) -> Facts:
         key, ahead = (member.shop_id, member.id), standing.next
         latest, message = self.latest.get(key), self.messages.get(key)
@@ -148,6 +157,8 @@ class _Known:
             message_link=message.link if message else None,
             message_quiet=bool(message and message.quiet),
             website=shop.public_url,
+            referral_code=code.code if code else None,
+            referral_url=link(shop, code) if code else None,
             changed_at=max(latest.recorded_at if latest else member.joined_at, standing.since),
             zone=shop.timezone,
         )
@@ -178,6 +189,8 @@ _newest = (
     .where(Posting.shop_id == THESE.c.shop_id, Posting.member_id == THESE.c.member_id)
     .order_by(Posting.id.desc())
     .limit(1)
+    # Said, for SQLAlchemy guesses wrong now and then while two threads are the first to ask.
+    #.correlate(THESE)
     .lateral()
 )
 _LATEST = sa.select(aliased(Posting, _newest)).select_from(THESE).join(_newest, sa.true())

@@ -15,7 +15,7 @@ class Pass(Base):
     """A member's card. Unique on the member (one card each) and on the handle in its barcode.
 
     `version` counts changes of what it shows, `digest` tells whether there is one. `tag` and `modified_at` (whole
-    seconds) only ever grow. `generation` is the least that the barcode may have: see `operations.generation`.
+    seconds) only ever grow. `generation` is the least that the barcode may have: redemptions move it on.
     """
 
     __tablename__ = "passes"

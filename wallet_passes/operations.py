@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -16,7 +16,6 @@ from core.effects import Effect
 from core.errors import NotFound
 from core.events import Happened, record
 from loyalty import queries
-from loyalty.models import Member
 from shops.models import Shop
 from wallet_passes import barcode, facts
 from wallet_passes.content import Card
@@ -86,7 +85,7 @@ def refresh(session: Session, shop_id: int, member_id: int) -> Current | None:
 def refresh_many(session: Session, keys: Collection[Key]) -> dict[Key, Current]:
     """Bring the passes of these (shop id, member id) up to date, as `refresh` does; those without one are left out.
 
-    The session must have the shops opened. A card that went on as another member's is told by the key asked for.
+    The session must have the shops opened.
     """
     rows = _locked(session, keys)
     if not rows:
@@ -94,7 +93,6 @@ def refresh_many(session: Session, keys: Collection[Key]) -> dict[Key, Current]:
     now = clock.now()
     shops = {shop.id: shop for shop in session.scalars(sa.select(Shop).where(Shop.id.in_({key[0] for key in rows})))}
     members = facts.members_of(session, rows)
-    _follow_merges(session, rows, members)
     _move_codes_on(session, rows.values())
     cards = facts.cards(session, list(rows.values()), members, shops, now)
     dressed = looks(session, list(shops.values()))
@@ -107,10 +105,23 @@ def refresh_many(session: Session, keys: Collection[Key]) -> dict[Key, Current]:
     return found
 
 
+def merge_cards(session: Session, shop_id: int, deleted: int, kept: int) -> None:
+    """A card goes on as the card of whom its member became, unless they have one already.
+
+    The caller has locked both members and posts or records nothing before: whatever follows finds the card where it
+    is, and wallets are told of it.
+    """
+    has_one = sa.select(Pass.serial).where(Pass.shop_id == shop_id, Pass.member_id == kept).exists()
+    theirs = sa.update(Pass).where(Pass.shop_id == shop_id, Pass.member_id == deleted, ~has_one)
+    session.execute(theirs.values(member_id=kept, generation=Pass.generation + 1))
+
+
 _asked = sa.select(Effect.target).where(
     Effect.shop_id == Pass.shop_id,
     Effect.kind.in_(TELLING),
     Effect.target == sa.cast(Pass.member_id, sa.Text),
+    # What gave up has been worked out: wallets could not be told of it.
+    Effect.state == "waiting",
     # What is under lease is being done: when it does change the card, the phone will hear of it.
     Effect.leased_until.is_(None),
 )
@@ -140,18 +151,6 @@ def _locked(session: Session, keys: Collection[Key]) -> dict[Key, Pass]:
     """The passes of these members, locked in one order for all, so that no two batches wait for each other."""
     found = session.scalars(_LOCKED, facts.asked(keys), execution_options={"populate_existing": True})
     return {(row.shop_id, row.member_id): row for row in found}
-
-
-def _follow_merges(session: Session, rows: Mapping[Key, Pass], members: dict[Key, Member]) -> None:
-    """A card goes on as the card of whom its member became, unless they have one already."""
-    for key, row in rows.items():
-        into = members[key].merged_into
-        taken = sa.select(Pass.serial).where(Pass.shop_id == row.shop_id, Pass.member_id == into)
-        if into is not None and session.scalar(taken) is None:
-            row.member_id = into
-            row.generation += 1
-            session.flush()
-            members |= facts.members_of(session, [(row.shop_id, into)])
 
 
 def _move_codes_on(session: Session, rows: Collection[Pass]) -> None:

@@ -32,8 +32,8 @@ Marks = Mapping[str, Any]
 _MARKS = sa.text("""
     SELECT s.id AS shop_id, r.marks AS before, r.finished_at IS NULL AND r.marks IS NOT NULL AS open,
         jsonb_build_object('program', p.version, 'design', d.version, 'shop', md5(concat_ws(E'\\x1f', s.name,
-            s.currency, s.timezone, coalesce(s.public_url, ''), s.settings, s.uninstalled_at IS NULL)),
-            'day', CAST(:now AS date)) AS now
+            s.currency, s.timezone, coalesce(s.public_url, ''), s.settings->>'wallet_colour',
+            s.uninstalled_at IS NULL)), 'day', CAST(:now AS date)) AS now
     FROM shops s
     LEFT JOIN LATERAL (SELECT version FROM program_versions WHERE shop_id = s.id AND effective_from <= :now
         ORDER BY effective_from DESC, version DESC LIMIT 1) p ON true

@@ -4,6 +4,7 @@ every part can be read: keys, fields, colours, places, pictures, words.
 Apple: "Wallet Passes" (Pass, PassFields, PassFieldContent) and "Building a Pass".
 """
 
+import functools
 import hashlib
 import io
 import re
@@ -108,7 +109,13 @@ def read(data: bytes) -> PassFile:
 def _passfile(told: dict[str, Any], files: dict[str, bytes]) -> PassFile:
     images = {name: content for name, content in files.items() if name.endswith(".png")}
     named = (name.removesuffix(".lproj/pass.strings") for name in files if name.endswith(".lproj/pass.strings"))
-    return PassFile(told, images, {name: strings(files[f"{name}.lproj/pass.strings"]) for name in named})
+    return PassFile(told, images, {name: _kept_strings(files[f"{name}.lproj/pass.strings"]) for name in named})
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_strings(data: bytes) -> dict[str, str]:
+    """All cards of a design have the same words."""
+    return strings(data)
 
 
 def strings(data: bytes) -> dict[str, str]:

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +28,9 @@ _SAFARI = {
     "Version/18.0 Mobile/15E148 Safari/604.1"
 }
 _BUTTON = re.compile(r'<form method="post" action="([^"]+/apple)">')
+
+# Reads a pass file, given whose root certificate is believed. Raises BadPass.
+Check = Callable[[bytes, Path], PassFile]
 
 log = logging.getLogger("sandbox.apple")
 
@@ -68,9 +71,10 @@ class Phone(msgspec.Struct):
 class Phones:
     """All phones of the sandbox. Each does one thing at a time; what pushes start is done by `workers`."""
 
-    def __init__(self, store: Store, root: Path) -> None:
+    def __init__(self, store: Store, root: Path, check: Check = opened) -> None:
         self.store = store
         self.root = root
+        self.check = check
         self.client = httpx.Client(timeout=10, trust_env=False, follow_redirects=True)
         self.gone: dict[str, int] = {}
         self.names = {phone.push_token: phone.name for phone in self.all()}
@@ -213,7 +217,7 @@ class Phones:
 
     def _take(self, phone: Phone, answer: httpx.Response, *, register: bool = True) -> PassFile:
         """Check and keep a pass file, and register for news of it."""
-        found = opened(answer.content, self.root)
+        found = self.check(answer.content, self.root)
         held = Held(answer.content, answer.headers.get("last-modified", ""), time.time())
         phone.passes[found.told["serialNumber"]] = held
         if register and _asks(found):

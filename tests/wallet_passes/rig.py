@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import effects
+from core.config import settings
 from core.db import database
 from loyalty.operations import Customer
 from sandbox.apple.phone import Phone
 from sandbox.apple.world import Apple
 from sandbox.google.world import Google
 from tests.web.stores import Store
+from tests.webhooks.rig import House, delivery
 
 PATIENCE = 10  # seconds
 
@@ -31,6 +33,17 @@ class Wallet:
 
     def buy(self, number: int, customer: Customer, amount: int = 80_00, **changes: Any) -> None:
         self.store.settle(self.store.order(number, customer, amount, **changes))
+
+    def merge(self, kept: Customer, deleted: Customer) -> None:
+        """Shopify tells that two customers are one."""
+        gid = "gid://shopify/Customer/{}".format
+        told = {
+            "admin_graphql_api_customer_kept_id": gid(kept.customer_id),
+            "admin_graphql_api_customer_deleted_id": gid(deleted.customer_id),
+        }
+        house = House(settings().database_url)
+        house.settle(self.store.shop_id, [delivery("customers/merge", told)])
+        house.database.dispose()
 
     def member(self, customer: Customer) -> str:
         return str(self.store.member_of(customer)["id"])

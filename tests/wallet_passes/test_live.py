@@ -2,20 +2,20 @@
 
 import threading
 import time
-from datetime import UTC, datetime
 
+import pytest
 import sqlalchemy as sa
 
 from core import effects
 from core.db import database
 from core.effects import Effect, Wanted
-from loyalty.merging import merge_members
 from loyalty.operations import adjust
 from loyalty.privacy import erase_person, find_person
 from sandbox.apple.pushes import Answer
 from tests.wallet_passes.rig import Wallet
 from tests.web.stores import Store
 from wallet_passes.apple.operations import EFFECT
+from wallet_passes.google import account, bodies
 from wallet_passes.models import AppleFile, AppleRegistration
 from wallet_passes.scanning import scan
 
@@ -66,6 +66,19 @@ def test_a_change_between_download_and_registration_is_told(wallet: Wallet) -> N
     old = wallet.phones.client.get(link)
     wallet.buy(2, noor, 10_00)
     wallet.work()  # nobody to tell yet
+    with wallet.phones.change("iphone") as phone:
+        serial = wallet.phones._take(phone, old).told["serialNumber"]
+    wallet.wait(lambda: wallet.shows(serial, "points") == "140")
+
+
+def test_an_old_file_that_is_added_late_catches_up(wallet: Wallet) -> None:
+    """It lay in a mail while another phone fetched a newer one."""
+    noor = wallet.store.customer(7)
+    wallet.buy(1, noor)
+    member = wallet.member(noor)
+    old = wallet.phones.client.get(wallet.store.get(f"/members/{member}/wallet").json["apple"]["download_url"])
+    wallet.buy(2, noor, 10_00)
+    wallet.card(member, "ipad")
     with wallet.phones.change("iphone") as phone:
         serial = wallet.phones._take(phone, old).told["serialNumber"]
     wallet.wait(lambda: wallet.shows(serial, "points") == "140")
@@ -129,6 +142,21 @@ def test_a_new_push_token_takes_over(wallet: Wallet) -> None:
     wallet.wait(lambda: wallet.shows(serial, "points") == "140")
 
 
+def test_what_was_pushed_to_a_former_token_is_pushed_to_the_new_one(wallet: Wallet) -> None:
+    noor, twin = wallet.store.customer(7), wallet.store.customer(8)
+    wallet.buy(1, noor)
+    wallet.buy(2, twin)
+    serials = [wallet.card(wallet.member(customer)) for customer in (noor, twin)]
+    pushes = wallet.apple.pushes
+    delivered, pushes.deliver = pushes.deliver, lambda *_: None  # type: ignore[method-assign]
+    wallet.buy(3, noor, 10_00)
+    wallet.buy(4, twin, 10_00)
+    wallet.wait(lambda: pushes.taken == 1 and asked(wallet) == [])
+    pushes.deliver = delivered  # type: ignore[method-assign]
+    wallet.phones.new_push_token("iphone")
+    wallet.wait(lambda: {wallet.shows(serial, "points") for serial in serials} == {"140"})
+
+
 def test_an_ailing_push_service_is_tried_again(wallet: Wallet) -> None:
     noor = wallet.store.customer(7)
     wallet.buy(1, noor)
@@ -178,12 +206,33 @@ def test_a_merged_member_s_card_goes_on_as_the_other_s(wallet: Wallet) -> None:
     noor, twin = wallet.store.customer(7), wallet.store.customer(8)
     wallet.buy(1, noor)
     wallet.buy(2, twin, 20_00)
-    serial, shop = wallet.card(wallet.member(noor)), wallet.store.shop_id
-    with database().transaction(shop) as session:
-        merge_members(session, shop, 8, 7, at=datetime.now(UTC), resettle=lambda *_: None)
+    serial = wallet.card(wallet.member(noor))
+    wallet.merge(twin, noor)
+    # What comes before any wallet was told finds the card where it is now.
+    wallet.buy(3, twin, 30_00)
+    assert wallet.member(twin) in asked(wallet)
     kept = wallet.store.member_of(twin)["points"]["available"]
     wallet.wait(lambda: wallet.shows(serial, "points") == f"{kept}")
     assert not wallet.told(serial).get("voided")
+
+
+@pytest.mark.parametrize("first", ["apple", "google"])
+def test_both_wallets_hear_that_a_card_is_another_s_now(wallet: Wallet, first: str) -> None:
+    noor, twin = wallet.store.customer(7), wallet.store.customer(8)
+    wallet.buy(1, noor)
+    wallet.buy(2, twin, 20_00)
+    member = wallet.member(noor)
+    serial = wallet.card(member)
+    assert wallet.store.get(f"/members/{member}/google_wallet").status_code == 200
+    wallet.merge(twin, noor)
+    effects.carry_out_due(database(), first)
+    kept = wallet.store.member_of(twin)["points"]["available"]
+    id_ = bodies.object_id(account.current().issuer, serial)
+
+    def shown() -> int:
+        return int(wallet.google.wallet.get("loyaltyObject", id_)["loyaltyPoints"]["balance"]["int"])
+
+    wallet.wait(lambda: (wallet.shows(serial, "points"), shown()) == (f"{kept}", kept))
 
 
 def test_members_without_a_card_ask_for_nothing(wallet: Wallet) -> None:

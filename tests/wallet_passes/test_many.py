@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from core import clock, effects
 from core.db import database
-from core.effects import Effect, Wanted
+from core.effects import Effect, NotYet, Wanted
 from loyalty.merging import merge_members
 from loyalty.privacy import erase_person, find_person
 from tests.wallet_passes.rig import Wallet
@@ -21,6 +21,7 @@ from wallet_passes import operations
 from wallet_passes.apple import telling
 from wallet_passes.apple.certificate import Certificate
 from wallet_passes.apple.operations import EFFECT
+from wallet_passes.google.models import GoogleObject
 from wallet_passes.models import AppleRegistration, Pass
 from wallet_passes.operations import Current
 
@@ -68,18 +69,16 @@ def test_together_they_are_as_one_by_one(wallet: Wallet, other_store: Store) -> 
     store.settle(store.order(900, store.customer(20)))
     with database().transaction(shop) as session:
         erase_person(session, shop, find_person(session, shop, customer_id=8))
-        merge_members(session, shop, 20, 9, at=datetime.now(UTC), resettle=lambda *_: None)
         merge_members(session, shop, 11, 10, at=datetime.now(UTC), resettle=lambda *_: None)
+    wallet.merge(store.customer(20), store.customer(9))
+    merged, taken = int(store.member_of(store.customer(20))["id"]), int(store.member_of(store.customer(11))["id"])
+    # The card of one goes on as the other's; where the other has one already, theirs ends.
+    ours[2] = (shop, merged)
     together = refreshed([*theirs, *reversed(ours), (shop, 10**6)])
     assert set(together) == {*theirs, *ours}
-    seen = {key: (current.row.version, current.card) for key, current in together.items()}
-    owners = {key: (key[0], current.row.member_id) for key, current in together.items()}
-    for key, owner in owners.items():
-        alone = refreshed([owner])[owner]
-        assert (alone.row.version, alone.card) == seen[key], key
-    merged, taken = int(store.member_of(store.customer(20))["id"]), int(store.member_of(store.customer(11))["id"])
-    # The card of one goes on as the other's; where the other has one already, both end in it.
-    assert owners[ours[2]] == (shop, merged)
+    for key, current in together.items():
+        alone = refreshed([key])[key]
+        assert (alone.row.version, alone.card) == (current.row.version, current.card), key
     assert (taken, together[ours[3]].card.ended, together[ours[4]].card.ended) == (ours[4][1], True, False)
     assert together[ours[1]].card.ended
     assert together[ours[0]].row.generation == 1
@@ -189,6 +188,34 @@ def test_one_that_gathers_holds_up_no_other(wallet: Wallet) -> None:
     wallet.wait(lambda: wallet.shows(serials[1], "points", "1") == "150")
 
 
+@pytest.mark.parametrize("kind", ["wallet.apple", "wallet.google"])
+def test_a_clock_that_was_set_back_delays_nothing(wallet: Wallet, kind: str) -> None:
+    serials = carded(wallet, 1)
+    assert wallet.store.get(f"/members/{wallet.member(wallet.store.customer(1))}/google_wallet").status_code == 200
+    wallet.work()
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    with database().transaction(wallet.store.shop_id) as session:
+        session.execute(sa.update(Pass).where(Pass.serial == serials[1]).values(told_at=ahead))
+        session.execute(sa.update(GoogleObject).values(told_at=ahead))
+    buy_again(wallet.store, 1)
+    effects.carry_out_due(database(), kind.removeprefix("wallet."))
+    with database().transaction(wallet.store.shop_id) as session:
+        assert session.scalars(sa.select(Effect.target).where(Effect.kind == kind)).all() == []
+
+
+def test_a_turn_ends_before_its_lease(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each certificate's exchange may wait: those for which no time is left are no failures."""
+    serials = carded(wallet, 1)
+    buy_again(wallet.store, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(telling, "TURN", 0)
+        left = telling.tell_many(
+            database(), ask([(wallet.store.shop_id, int(wallet.member(wallet.store.customer(1))))])
+        )
+    assert [type(error) for error in left.values()] == [NotYet]
+    wallet.wait(lambda: wallet.shows(serials[1], "points", "1") == "140")
+
+
 def test_a_worker_that_died_after_it_told_tells_nobody_again(wallet: Wallet) -> None:
     serials = carded(wallet, 1, 2)
     buy_again(wallet.store, 1, 2)
@@ -237,6 +264,13 @@ def test_what_has_not_changed_costs_no_signature_and_few_statements(
 
     monkeypatch.setattr(Certificate, "sign", sign)
     held = wallet.phones.phone("iphone").passes[serial]
+    with statements() as asked:
+        assert fetch(wallet, serial, held.modified).status_code == 304
+    assert len(asked) <= 6
+    # Google may refuse us for weeks: what it was not told has long been worked out.
+    member = int(wallet.member(noor))
+    with database().transaction(wallet.store.shop_id) as session:
+        session.add(Effect(shop_id=wallet.store.shop_id, kind="wallet.google", target=str(member), state="failed"))
     with statements() as asked:
         assert fetch(wallet, serial, held.modified).status_code == 304
     assert len(asked) <= 6

@@ -2,16 +2,18 @@
 
 import ssl
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from core.errors import Unavailable
-from sandbox.apple import authority
+from sandbox.apple import authority, pushes
 from sandbox.apple.authority import PASS_TYPE, Files
 from sandbox.apple.pushes import Answer, PushService
-from wallet_passes.apple.push import Pusher, PushRefused
+from wallet_passes.apple import push
+from wallet_passes.apple.push import Pusher, PushRefused, Reply
 
 TOKENS = [f"{number:064x}" for number in range(2500)]
 
@@ -21,8 +23,13 @@ class Service(PushService):
 
     def __init__(self, files: Files) -> None:
         self.gone: dict[str, int] = {}
+        self.paths: list[str] = []
         self.got: list[str] = []
         super().__init__(files, self.gone.get, lambda token, topic: self.got.append(token))
+
+    def answer(self, headers: Mapping[str, str], body: bytes, topic: str) -> Answer:
+        self.paths.append(headers[":path"])
+        return super().answer(headers, body, topic)
 
 
 @pytest.fixture
@@ -94,6 +101,36 @@ def test_a_connection_that_dies_midway(service: Service, pusher: Pusher) -> None
     assert service.connections == 2
 
 
+def test_one_that_nothing_is_said_of_has_no_other_told_again(
+    service: Service, pusher: Pusher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "TIMEOUT", 0.5)
+    answered = pushes._Conversation.reply
+
+    def reply(self: pushes._Conversation, stream: int) -> None:
+        if not self.requests[stream][0][":path"].endswith(TOKENS[1]):
+            answered(self, stream)
+
+    monkeypatch.setattr(pushes._Conversation, "reply", reply)
+    replies = pusher.push(TOKENS[:4])
+    assert [reply.status for reply in replies] == [200, 503, 200, 200]
+    assert service.got == [TOKENS[0], *TOKENS[2:4]]
+
+
+def test_a_made_up_token_is_a_path_like_any_other(service: Service, pusher: Pusher) -> None:
+    """Whoever has a card can register what they like as a token; it must not end the connection of all."""
+    assert [reply.status for reply in pusher.push(["../x y", "ключ", TOKENS[0]])] == [400, 400, 200]
+    assert service.paths[:2] == ["/3/device/..%2Fx%20y", "/3/device/%D0%BA%D0%BB%D1%8E%D1%87"]
+    assert service.connections == 1
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"reason": 7}', b'{"timestamp": null}'])
+def test_an_answer_that_makes_no_sense_is_a_refusal_without_a_reason(body: bytes) -> None:
+    stream = push._Stream(TOKENS[0])
+    stream.headers, stream.body = {":status": "400"}, body
+    assert stream.reply() == Reply(TOKENS[0], 400)
+
+
 def test_a_device_that_is_gone(service: Service, pusher: Pusher) -> None:
     service.gone |= {TOKENS[1]: 1_790_000_000_000, TOKENS[2]: 0}
     first, gone, never = pusher.push(TOKENS[:3])
@@ -122,6 +159,12 @@ def test_how_long_to_wait_is_obeyed(service: Service, pusher: Pusher) -> None:
     assert pusher.push(TOKENS[:1])[0].retry_after == 600
     with pytest.raises(Unavailable):
         pusher.push(TOKENS[1:2])
+
+
+def test_nobody_is_silenced_for_days(service: Service, pusher: Pusher) -> None:
+    service.planned.append(Answer(429, "TooManyRequests", retry_after=10**9))
+    pusher.push(TOKENS[:1])
+    assert pusher._rests_until <= time.monotonic() + push.MOST_REST
 
 
 def test_another_topic(service: Service, apple_files: Files) -> None:

@@ -90,7 +90,8 @@ def test_another_name_of_the_shop_reaches_every_phone(wallet: Wallet, carried: d
 
 def test_what_changes_no_card_sends_nothing(wallet: Wallet, carried: dict[int, str]) -> None:
     taken = wallet.apple.pushes.taken
-    change(wallet, settings={"something": "else"})
+    with database().transaction(wallet.store.shop_id) as session:
+        rollouts.begin(session, wallet.store.shop_id, "design:1")
     rollouts.work(database())
     assert asked(wallet) == 3
     wallet.work()
@@ -99,6 +100,7 @@ def test_what_changes_no_card_sends_nothing(wallet: Wallet, carried: dict[int, s
 
 def test_nothing_new_asks_for_nothing(wallet: Wallet, carried: dict[int, str]) -> None:
     before = len(found(wallet))
+    change(wallet, settings={"something": "that no card shows"})
     for _ in range(3):
         rollouts.work(database())
     assert (len(found(wallet)), asked(wallet)) == (before, 0)

@@ -36,6 +36,13 @@ LINK_LIVES = 3 * 24 * 3600
 _TOKENS = "apple pass"
 _ASKING = sa.text("SELECT set_config('rapport.claim', :table, true)")
 
+# The version that whoever has a pass's file has at least.
+FIRST = 1
+
+_UNTELL = sa.text("""
+    UPDATE apple_registrations AS r SET told_version = :first FROM passes p
+    WHERE r.shop_id = :shop_id AND r.device = :device AND r.removed_at IS NULL
+        AND p.shop_id = r.shop_id AND p.serial = r.serial AND p.version > :first RETURNING p.member_id""")
 # What phones ask after each push is as few statements as it can be.
 _CHANGED = sa.text("""
     WITH asking AS (UPDATE apple_devices SET asked_at = :now WHERE shop_id = ANY(:shops) AND device = :device)
@@ -99,26 +106,37 @@ def register(session: Session, shop_id: int, pass_type: str, serial: str, device
     """
     kind, row = certificates.known_type(session, shop_id, pass_type), _pass(session, shop_id, serial, lock=True)
     now = clock.now()
-    _keep_device(session, shop_id, device, push_token, now)
+    if _keep_device(session, shop_id, device, push_token, now):
+        _tell_anew(session, shop_id, device)
     here = _registration(shop_id, device, serial, kind)
     known = session.scalar(sa.select(AppleRegistration).where(*here).with_for_update())
     if known is not None and known.removed_at is None:
         return False
-    # What changed since the file was fetched was told to nobody yet.
-    fresh = {"registered_at": now, "removed_at": None, "told_version": row.fetched_version, "told_at": None}
+    # Which version its file is of nobody knows: it may have lain in a mail while other phones fetched newer ones.
+    fresh = {"registered_at": now, "removed_at": None, "told_version": FIRST, "told_at": None}
     key = {"shop_id": shop_id, "device": device, "serial": serial, "pass_type": kind}
     statement = insert(AppleRegistration).values(key | fresh)
     session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=fresh))
     _drop_oldest(session, shop_id, serial, now)
-    if row.fetched_version < row.version:
+    if row.version > FIRST:
         effects.request(session, [Wanted(shop_id, EFFECT, str(row.member_id))])
     return True
 
 
-def _keep_device(session: Session, shop_id: int, device: str, push_token: str, now: datetime) -> None:
+def _keep_device(session: Session, shop_id: int, device: str, push_token: str, now: datetime) -> bool:
+    """Whether it had another push token before."""
+    here = AppleDevice.shop_id == shop_id, AppleDevice.device == device
+    before = session.scalar(sa.select(AppleDevice.push_token).where(*here).with_for_update())
     told = {"push_token": push_token, "token_at": now}
     statement = insert(AppleDevice).values(shop_id=shop_id, device=device, **told)
     session.execute(statement.on_conflict_do_update(index_elements=["shop_id", "device"], set_=told))
+    return before not in (None, push_token)
+
+
+def _tell_anew(session: Session, shop_id: int, device: str) -> None:
+    """What was pushed to a device's former token may never have come."""
+    members = session.scalars(_UNTELL, {"shop_id": shop_id, "device": device, "first": FIRST}).all()
+    effects.request(session, {Wanted(shop_id, EFFECT, str(member)) for member in members})
 
 
 def _drop_oldest(session: Session, shop_id: int, serial: str, now: datetime) -> None:

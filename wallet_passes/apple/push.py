@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import h2.config
 import h2.connection
@@ -35,6 +35,8 @@ TIMEOUT = 10  # seconds without a byte from the other side
 # More would cost more: each new request is weighed against all that are open.
 AT_ONCE = 100
 REST = 1  # seconds after an error of the service's own
+MOST_REST = 600  # seconds, whatever the service asks for
+UNANSWERED = (503, "no answer")
 CHUNK = 65536
 # One for each certificate that a process pushes with.
 MOST_CONNECTIONS = 64
@@ -80,7 +82,10 @@ class Pusher:
         self._rests_until = 0.0
 
     def push(self, push_tokens: Sequence[str]) -> list[Reply]:
-        """Push to each of these, once. Raises Unavailable when the service can't be reached, PushRefused."""
+        """Push to each of these, once. Raises Unavailable when the service answers to none, PushRefused.
+
+        Where it answers to some and then no more, the others have the reply `UNANSWERED`.
+        """
         with self._lock:
             if time.monotonic() < self._rests_until:
                 raise Unavailable("Apple's push service asks us to wait", code="push_unavailable")
@@ -94,8 +99,10 @@ class Pusher:
                 except (_Lost, OSError, h2.exceptions.ProtocolError) as error:
                     self.close()
                     left = [one for one in left if one not in replies]
-                    if last:
+                    if last and not replies:
                         raise _explained(error) from None
+            # One phone that nothing is said of must not have all others told again.
+            replies |= {one: Reply(one, *UNANSWERED) for one in left if one not in replies}
             self._rests_until = time.monotonic() + max(map(_rest, replies.values()), default=0)
         return [replies[one] for one in dict.fromkeys(push_tokens)]
 
@@ -114,7 +121,7 @@ class Pusher:
 
 def _rest(reply: Reply) -> float:
     """Seconds in which nothing more is sent. A 429 is about one device alone, unless it says how long to wait."""
-    return reply.retry_after or (REST if reply.status >= 500 else 0)
+    return min(reply.retry_after, MOST_REST) or (REST if reply.status >= 500 else 0)
 
 
 def _explained(error: Exception) -> RapportError:
@@ -170,7 +177,7 @@ class _Connection:
             if self._leaving:
                 raise _Lost("the push service said goodbye")
             number = self._http.get_next_available_stream_id()
-            self._http.send_headers(number, [(":path", f"/3/device/{push_token}"), *self._headers])
+            self._http.send_headers(number, [(":path", f"/3/device/{quote(push_token, safe='')}"), *self._headers])
             self._http.send_data(number, b"{}", end_stream=True)
             self._streams[number] = _Stream(push_token)
             sent = True
@@ -210,6 +217,13 @@ class _Connection:
             self._socket.sendall(data)
 
 
+class _Told(msgspec.Struct):
+    """Why the service refused a push."""
+
+    reason: str = ""
+    timestamp: int = 0
+
+
 class _Stream:
     def __init__(self, push_token: str) -> None:
         self.push_token = push_token
@@ -219,15 +233,15 @@ class _Stream:
     def reply(self) -> Reply:
         """Without a status the stream was reset: as good as a server's error."""
         try:
-            told = msgspec.json.decode(self.body or b"{}")
+            told = msgspec.json.decode(self.body or b"{}", type=_Told)
         except msgspec.DecodeError:
-            told = {}
+            told = _Told()
         wait = self.headers.get("retry-after", "")
         return Reply(
             self.push_token,
             int(self.headers.get(":status", 503)),
-            str(told.get("reason", "")),
-            int(told.get("timestamp", 0)),
+            told.reason,
+            told.timestamp,
             int(wait) if wait.isdigit() else 0,
         )
 

@@ -89,8 +89,10 @@ def take_log() -> tuple[str, int]:
 
 @service.get("/download/<signed>")
 def download(signed: str) -> Response:
-    """The card that a signed link is for, ready to be added."""
+    """The card that a signed link is for, ready to be added. Who only asks what it would be makes none."""
     shop_id, member_id = operations.opened_link(signed)
+    if request.method == "HEAD":
+        return Response(mimetype=PASS)
     return member_file(shop_id, member_id)
 
 

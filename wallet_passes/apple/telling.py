@@ -3,6 +3,7 @@
 The first change of a card is told at once; what follows within moments is gathered and told together.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,8 @@ GATHERING = timedelta(seconds=1.5)
 # Cards in one turn; and seconds after which a turn that says nothing is believed dead: its worker was killed.
 SIZE = 200
 LEASE = timedelta(seconds=60)
+# Seconds after which a turn begins no exchange with another certificate: each may wait for twice `push.TIMEOUT`.
+TURN = 20
 # The push token is of no pass of ours, was made up, or belongs to no device any more.
 _NEVER = frozenset({"BadDeviceToken", "DeviceTokenNotForTopic", "MissingDeviceToken"})
 
@@ -77,7 +80,8 @@ def tell_many(database: Database, wanted: Sequence[Wanted]) -> dict[Wanted, Exce
         if card is None or not due:
             continue
         told_at = card.row.told_at
-        if told_at is not None and now < told_at + GATHERING:
+        # A telling that lies ahead of a clock that was set back is none to wait for.
+        if told_at is not None and told_at <= now < told_at + GATHERING:
             left[one] = NotYet(told_at + GATHERING)
         else:
             telling[one] = due
@@ -135,7 +139,11 @@ def _pushed(due: Sequence[Due], signers: Signers) -> dict[Due, Reply | Exception
     topics = defaultdict[Topic, list[Due]](list)
     for one in due:
         topics[one.topic].append(one)
+    end = time.monotonic() + TURN
     for topic, phones in topics.items():
+        if time.monotonic() >= end:
+            told |= dict.fromkeys(phones, NotYet(clock.now()))
+            continue
         try:
             replies = _exchanged(signers[topic], [one.push_token for one in phones])
             told |= {one: replies[one.push_token] for one in phones}
@@ -157,7 +165,7 @@ def _record(session: Session, told: Sequence[tuple[Due, Reply]], now: datetime) 
     _record_taken(session, [one for one, reply in told if reply.taken], now)
     for one, reply in told:
         if reply.status == 410 or reply.reason in _NEVER:
-            _drop(session, one.shop_id, reply, now)
+            _drop(session, one, reply, now)
 
 
 def _record_taken(session: Session, taken: Sequence[Due], now: datetime) -> None:
@@ -184,16 +192,19 @@ def _record_taken(session: Session, taken: Sequence[Due], now: datetime) -> None
     )
 
 
-def _drop(session: Session, shop_id: int, reply: Reply, now: datetime) -> None:
-    """Remove what was registered before the device went; it may have come back since with the same token."""
+def _drop(session: Session, one: Due, reply: Reply, now: datetime) -> None:
+    """Remove what was registered before the device went; it may have come back since with the same token.
+
+    Of this pass type alone: a token that is none of one certificate's may well be another's.
+    """
     gone = datetime.fromtimestamp(reply.gone_since / 1000, UTC) if reply.gone_since else now
-    log.info("a device is gone", shop_id=shop_id, reason=reply.reason)
+    log.info("a device is gone", shop_id=one.shop_id, reason=reply.reason)
     older = sa.select(AppleDevice.device).where(
-        AppleDevice.shop_id == shop_id, AppleDevice.push_token == reply.push_token, AppleDevice.token_at <= gone
+        AppleDevice.shop_id == one.shop_id, AppleDevice.push_token == reply.push_token, AppleDevice.token_at <= gone
     )
     here = AppleRegistration
-    removed = sa.update(here).where(here.shop_id == shop_id, here.device.in_(older), here.removed_at.is_(None))
-    session.execute(removed.values(removed_at=now))
+    theirs = here.shop_id == one.shop_id, here.device.in_(older), here.pass_type == one.pass_type
+    session.execute(sa.update(here).where(*theirs, here.removed_at.is_(None)).values(removed_at=now))
 
 
 def _wrong(told: Sequence[Reply | Exception]) -> Exception | None:

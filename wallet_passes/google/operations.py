@@ -46,7 +46,7 @@ class ClassPlan(NamedTuple):
 class Plan(NamedTuple):
     """A card at Google: what it should be, what was held of it when that was worked out, and how loud to be.
 
-    `key` is what was asked for, `member_id` whose card it is now: after a merge they differ.
+    `key` is what was asked for, `member_id` whose card it is.
     `message` is one that Google does not have yet, `unsaid` means that it has one which cards no longer show.
     """
 

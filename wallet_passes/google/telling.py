@@ -64,7 +64,8 @@ def _gathered(every: Sequence[Plan], now: datetime) -> tuple[Failures, list[Plan
     later = {
         plan.key: NotYet(plan.held.told_at + GATHERING)
         for plan in every
-        if plan.due and plan.known and now < plan.held.told_at + GATHERING
+        # A telling that lies ahead of a clock that was set back is none to wait for.
+        if plan.due and plan.known and plan.held.told_at <= now < plan.held.told_at + GATHERING
     }
     return dict(later), [plan for plan in every if plan.due and plan.key not in later]
 

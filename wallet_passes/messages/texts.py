@@ -30,6 +30,6 @@ def texts(shown: Shown) -> Texts:
         message_title=shown.title, message_link=shown.link, message_quiet=shown.quiet,
     )  # fmt: skip
     field = next((field for field in content.card(facts, "", "").fields if field.key == "message"), _NOTHING)
-    told = bodies.message(bodies.Shown(*shown), announce=not shown.quiet)["message"]
+    told = bodies.message(shown, announce=not shown.quiet)["message"]
     announced = field.change.replace("%@", field.text) if field.change else None
     return Texts(field.text, announced, told["header"], told["body"])

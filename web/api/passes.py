@@ -11,7 +11,7 @@ from loyalty import queries
 from wallet_passes import freshness, operations
 from wallet_passes.adding import links
 from wallet_passes.apple import certificates, routes
-from wallet_passes.apple.certificate import NotSetUp
+from wallet_passes.apple.certificate import BadCertificate, NotSetUp
 from wallet_passes.apple.operations import download_link
 from wallet_passes.google import account, saving
 from wallet_passes.google.queries import object_of, state_of
@@ -110,6 +110,9 @@ def _apple(call: Call, member_id: int, row: Pass | None) -> AppleWallet | None:
         certificates.signer(call.session, call.shop_id)
     except NotSetUp:
         return None
+    except BadCertificate:
+        # Nothing new can be signed now; the phones that hold the card are there all the same.
+        pass
     link = download_link(call.shop_id, member_id)
     return AppleWallet(
         download_url=link.url,
