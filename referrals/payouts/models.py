@@ -76,6 +76,7 @@ class CommissionEntry(Base):
 class Statement(Base):
     """What a payee is paid for a month, in one currency: entries up to `last_entry` that no earlier one has paid.
 
+    `amount` is what it was closed at, `sent` what was asked of Stripe: less where commission was taken back since.
     `attempt` numbers the transfers: the idempotency key at Stripe is of the statement and the attempt, and only a
     transfer that Stripe says has failed or been reversed begins another.
     """
@@ -95,6 +96,7 @@ class Statement(Base):
     currency: Mapped[str] = mapped_column(sa.Text)
     amount: Mapped[int] = mapped_column(sa.BigInteger)
     last_entry: Mapped[int] = mapped_column(sa.BigInteger)
+    sent: Mapped[int | None] = mapped_column(sa.BigInteger)
     state: Mapped[str] = mapped_column(sa.Text)
     attempt: Mapped[int] = mapped_column(sa.Integer, server_default="1")
     transfer: Mapped[str | None] = mapped_column(sa.Text)
