@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from core import effects, jobs, logs
 from core.config import Settings, settings
@@ -21,14 +22,32 @@ from loyalty.publishing import operations as publishing
 from loyalty.publishing.commands import program
 from loyalty.rewards import operations as rewards
 from loyalty.rewards.issue import issue
-from shops.commands import api_key, review_hook, shop
+from referrals import operations as referrals
+from referrals import partners, standing
+from referrals.claims import issue as friends
+from referrals.claims import operations as claims
+from referrals.payouts import accounts as payees
+from referrals.payouts import paying
+from referrals.payouts import routes as payouts
+from referrals.payouts.commands import payouts as payout_commands
+from referrals.payouts.operations import ACCOUNT, PAY
+from referrals.queries import with_rewards_under_way
+from shops.commands import api_key, review_hook, rotated, shop
 from tiers import free_shipping, perks, recalculation
 from tiers.commands import tier, tiers
+from tiers.queries import tier_at
 from wallet_passes import queries as passes
+from wallet_passes import rollouts
+from wallet_passes.adding import routes as adding
 from wallet_passes.apple import routes as apple_wallet
-from wallet_passes.apple import telling
+from wallet_passes.apple import telling, uploads
 from wallet_passes.apple.operations import EFFECT as TELL_PHONES
-from web import api, edge, health, home, hooks
+from wallet_passes.commands import wallet
+from wallet_passes.google import routes as google_wallet
+from wallet_passes.google import telling as tell_google
+from wallet_passes.google.operations import EFFECT as TELL_GOOGLE
+from wallet_passes.google.queries import with_objects
+from web import api, edge, health, home, hooks, referring, wallet_images
 from webhooks import drain, products, upkeep
 from webhooks.commands import backfill, inbox, reconcile
 from webhooks.door import PATH, Door
@@ -36,7 +55,8 @@ from webhooks.inbox import Inbox
 from webhooks.register import Register
 
 # Work that starts on a hint. The sweep looks for what was missed.
-HINTED: tuple[Hinted, ...] = (drain.HINT, effects.HINT)
+# Each wallet has a worker of its own: what one of them can't take at once must not keep the other waiting.
+HINTED: tuple[Hinted, ...] = (drain.HINT, *map(effects.hinted, (effects.QUEUE, "apple", "google")))
 
 # The one list of periodic work. Seconds between two starts.
 PERIODIC: tuple[Periodic, ...] = (
@@ -48,8 +68,20 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic("celebrate birthdays and anniversaries", 600, "loyalty.activities.jobs.celebrate"),
     Periodic("give gifts", 10, "loyalty.activities.jobs.give_gifts"),
     Periodic("expire points", 60, "loyalty.expiry.jobs.expire"),
+    Periodic("have cards follow what concerns all of them", rollouts.EVERY, "wallet_passes.jobs.roll_out"),
+    Periodic("send messages to cards", 5, "wallet_passes.messages.jobs.send_messages"),
+    Periodic("take messages off cards", 15, "wallet_passes.messages.jobs.end_messages"),
     Periodic("end rewards whose days are over", 300, "loyalty.rewards.jobs.expire"),
     Periodic("repair rewards", 600, "loyalty.rewards.jobs.repair"),
+    Periodic("prune Google's callbacks", 3600, "wallet_passes.google.jobs.prune_callbacks"),
+    Periodic("warn of certificates that expire", 86400, "wallet_passes.apple.jobs.warn_of_expiry"),
+    Periodic("release referrals", 60, "referrals.jobs.release"),
+    Periodic("end friends' claims", 300, "referrals.claims.jobs.expire"),
+    Periodic("forget looks at friends' pages", 86400, "referrals.jobs.forget_looks"),
+    Periodic("have partners' codes follow the program", 3600, "referrals.claims.jobs.stand_partners"),
+    Periodic("close the month's commission", 3600, "referrals.payouts.jobs.close_month"),
+    Periodic("pay waiting commission", 3600, "referrals.payouts.jobs.pay_waiting"),
+    Periodic("prune Stripe's news", 86400, "referrals.payouts.jobs.prune_news"),
     Periodic("prune the inbox", 3600, "webhooks.jobs.prune"),
     Periodic("prune exports", 86400, "loyalty.jobs.prune_exports"),
     Periodic("prune idempotency keys", 3600, "web.jobs.prune_idempotency_keys"),
@@ -58,10 +90,37 @@ PERIODIC: tuple[Periodic, ...] = (
 # Milliseconds. A page that waits longer for the database fails, before it has taken a thread from the door.
 WEB_STATEMENT_TIMEOUT = 4000
 
-COMMANDS = (ledger, privacy, inbox, program, tier, tiers, shop, api_key, review_hook, reconcile, backfill)
+COMMANDS = (
+    ledger,
+    privacy,
+    inbox,
+    program,
+    tier,
+    tiers,
+    shop,
+    api_key,
+    review_hook,
+    wallet,
+    payout_commands,
+    reconcile,
+    backfill,
+)
 
 # What may end a member's card.
 LEAVING = ("member.merged", "member.closed", "member.erased")
+# What changes which codes a member can use.
+WAITING_REWARDS = (
+    "reward.issued",
+    "reward.used",
+    "reward.kept",
+    "reward.given_back",
+    "reward.revoked",
+    "reward.expired",
+)
+# How the taking back of a reward ends, and that one could not be made.
+ENDING_REWARDS = ("reward.returned", "reward.used", "reward.kept", "reward.failed")
+# What changes the code on a card that brings friends.
+NEW_CODES = ("referral.code_chosen", "referral.code_retired")
 
 QUEUES = (*(hinted.queue for hinted in HINTED), "periodic")
 
@@ -75,10 +134,23 @@ def wire() -> None:
     effects.wire(perks.MEMBER_EFFECT, perks.equip, after=joining, patient=True)
     effects.wire(perks.POINTS_EFFECT, perks.equip, after=("points.posted",), delay=perks.POINTS_DELAY, patient=True)
     effects.wire(perks.SHOP_EFFECT, free_shipping.arrange)
+    effects.wire(PAY, paying.pay)
+    effects.wire(ACCOUNT, payees.refresh)
     publishing.objections[:] = [recalculation.object_to_demotions]
+    changes = ("points.posted", "points.expiring", "tier.changed", *WAITING_REWARDS, *NEW_CODES, *LEAVING)
+    effects.wire_many(
+        TELL_PHONES, telling.tell_many, after=changes, concern=passes.with_cards,
+        queue="apple", size=telling.SIZE, lease=telling.LEASE,
+    )  # fmt: skip
+    effects.wire_many(TELL_GOOGLE, tell_google.tell_many, after=changes, concern=with_objects, queue="google")
+    effects.wire(referrals.EFFECT, referrals.settle)
+    effects.wire(claims.EFFECT, friends.issue)
+    effects.wire(partners.EFFECT, standing.stand)
     effects.wire(
-        TELL_PHONES, telling.tell, after=("points.posted", "tier.changed", *LEAVING), concern=passes.with_cards
+        referrals.REWARD_EFFECT, referrals.follow_rewards, after=ENDING_REWARDS, concern=with_rewards_under_way
     )
+    referrals.tier_at[:] = [lambda *asked: tier_at(*asked).key]
+    rotated[:] = [uploads.rotate_encryption]
     database().after_commit[:] = [effects.hint_after_commit]
 
 
@@ -89,7 +161,21 @@ def create_app(config: Settings | None = None) -> Flask:
     wire()
     app = Flask(__name__)
     app.secret_key = config.secret_key.get_secret_value()
-    for face in (edge, health, api, apple_wallet, hooks, home):
+    if config.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
+    for face in (
+        edge,
+        health,
+        api,
+        apple_wallet,
+        google_wallet,
+        adding,
+        wallet_images,
+        referring,
+        payouts,
+        hooks,
+        home,
+    ):
         face.register(app)
     for command in (*COMMANDS, worker, clock):
         app.cli.add_command(command)

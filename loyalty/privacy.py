@@ -159,11 +159,11 @@ def _strip_orders(session: Session, shop_id: int, person: Person) -> None:
 
 
 def _without_words(state: OrderState | None) -> OrderState | None:
-    """The order without what may have been written for its buyer: discount codes, and lines that are no product."""
+    """The order without what may have been written for its buyer: codes, and lines that are no product."""
     if state is None:
         return None
     lines = tuple(line if line.product_id else structs.replace(line, title="") for line in state.lines)
-    return structs.replace(state, lines=lines, discount_codes=())
+    return structs.replace(state, lines=lines, discount_codes=(), referral=None)
 
 
 # The API keeps each POST's answer for a day, and an adjustment's answer repeats the words of its reason. The API is a
@@ -182,13 +182,21 @@ def _blank_answers(session: Session, shop_id: int, person: Person) -> None:
     session.execute(_EMPTY_ANSWERS, {"shop_id": shop_id, "emails": sorted(person.emails)})
 
 
-# A gift to one person may be given in words about them, and so may a tier. Tiers are a room above this one.
+# A gift to one person may be given in words about them, and so may a tier or a message to their card. Tiers and
+# messages are of rooms above this one.
 _GIFTS = sa.text("""
     UPDATE gifts SET reason = '' WHERE shop_id = :shop_id AND jsonb_array_length(recipients->'members') = 1
     AND (recipients->'members'->>0)::bigint = ANY(:members) RETURNING id""")
 _TIERS = sa.text(
     "UPDATE tier_overrides SET reason = '' WHERE shop_id = :shop_id AND member_id = ANY(:members) AND reason <> ''"
 )
+_MESSAGES = sa.text("""
+    UPDATE wallet_messages SET title = '', body = '', link = NULL
+    WHERE shop_id = :shop_id AND audience->'members' <@ to_jsonb(CAST(CAST(:members AS bigint[]) AS text[]))
+    RETURNING id""")
+_MESSAGE_ANSWERS = sa.text("""
+    UPDATE idempotency_keys AS k SET answer = '{}'
+    WHERE k.shop_id = :shop_id AND k.answer ? 'audience' AND k.answer->>'id' = ANY(:messages)""")
 _GIFT_ANSWERS = sa.text("""
     UPDATE idempotency_keys AS k SET answer = k.answer - 'reason'
     WHERE k.shop_id = :shop_id AND k.answer ? 'recipients' AND k.answer->>'id' = ANY(:gifts)""")
@@ -199,6 +207,8 @@ def _blank_reasons(session: Session, shop_id: int, person: Person) -> None:
     session.execute(_TIERS, {"shop_id": shop_id, "members": members})
     gifts = session.scalars(_GIFTS, {"shop_id": shop_id, "members": members}).all()
     session.execute(_GIFT_ANSWERS, {"shop_id": shop_id, "gifts": [str(gift) for gift in gifts]})
+    messages = session.scalars(_MESSAGES, {"shop_id": shop_id, "members": members}).all()
+    session.execute(_MESSAGE_ANSWERS, {"shop_id": shop_id, "messages": [str(message) for message in messages]})
 
 
 def _remember(session: Session, shop_id: int, subjects: list[str]) -> bool:

@@ -67,7 +67,8 @@ class OrderState(Struct, frozen=True, omit_defaults=True):
     """A snapshot of an order as far as points care; refunds are kept beside it, for they come on their own too.
 
     Shopify does not say when an order was paid. `first_paid` is the earliest moment at which we heard that it was, and
-    `was_unpaid` whether we ever heard that it was not: both of all snapshots, see `paid_by_all`.
+    `was_unpaid` whether we ever heard that it was not: both of all snapshots, see `as_told`. `referral` is the code of
+    whoever brought the buyer, as the storefront noted it.
     """
 
     order_id: int
@@ -88,6 +89,7 @@ class OrderState(Struct, frozen=True, omit_defaults=True):
     fulfilled_at: datetime | None = None
     first_paid: datetime | None = None
     was_unpaid: bool = False
+    referral: str | None = None
 
     @property
     def paid_at(self) -> datetime:
@@ -112,14 +114,15 @@ def newer(known: OrderState | None, arrived: OrderState) -> OrderState:
     return max(known, arrived, key=repr)
 
 
-def paid_by_all(state: OrderState, *told: OrderState | None) -> OrderState:
-    """The snapshot with what all that was told says of its payment, whichever came last."""
+def as_told(state: OrderState, *told: OrderState | None) -> OrderState:
+    """The snapshot with what all that was told says of its payment and its referral, whichever came last."""
     snapshots = [state, *filter(None, told)]
     first_paid = min((one.first_paid for one in snapshots if one.first_paid), default=None)
     was_unpaid = any(one.was_unpaid for one in snapshots)
-    if (first_paid, was_unpaid) == (state.first_paid, state.was_unpaid):
+    referral = max((one.referral for one in snapshots if one.referral), default=None)
+    if (first_paid, was_unpaid, referral) == (state.first_paid, state.was_unpaid, state.referral):
         return state
-    return replace(state, first_paid=first_paid, was_unpaid=was_unpaid)
+    return replace(state, first_paid=first_paid, was_unpaid=was_unpaid, referral=referral)
 
 
 def _progress(state: OrderState) -> tuple[Any, ...]:

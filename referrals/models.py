@@ -34,6 +34,7 @@ class ReferralCode(Base):
             unique=True,
             postgresql_where=sa.text("retired_at IS NULL AND member_id IS NOT NULL"),
         ),
+        sa.Index("ix_referral_codes_of_member", "shop_id", "member_id"),
         sa.Index("ix_referral_codes_partner", "shop_id", "partner_id"),
     )
 
@@ -89,6 +90,7 @@ class ReferralCount(Base):
     """How often a code was shared and looked at on a day of the shop; visits themselves are not kept for long."""
 
     __tablename__ = "referral_counts"
+    __table_args__ = (sa.Index("ix_referral_counts_day", "shop_id", "day"),)
 
     shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
     code_key: Mapped[str] = mapped_column(sa.Text, primary_key=True)
@@ -115,9 +117,12 @@ class ReferralClaim(Base):
             unique=True,
             postgresql_where=sa.text("ended_at IS NULL"),
         ),
+        sa.Index("ix_referral_claims_mail", "shop_id", "email_index", "at"),
         sa.Index("uq_referral_claims_discount", "shop_id", "discount", unique=True),
         sa.Index("ix_referral_claims_code", "shop_id", "code_key", "id"),
         sa.Index("ix_referral_claims_network", "shop_id", "network", "at"),
+        sa.Index("ix_referral_claims_visitor", "shop_id", "visitor", "at"),
+        sa.Index("ix_referral_claims_at", "shop_id", "at"),
         sa.Index("ix_referral_claims_expiry", "expires_at", postgresql_where=sa.text("ended_at IS NULL")),
     )
 
@@ -159,7 +164,15 @@ class Referral(Base):
         sa.Index("ix_referrals_partner", "shop_id", "partner_id", "id"),
         sa.Index("ix_referrals_friend_member", "shop_id", "friend_member_id"),
         sa.Index("ix_referrals_due", "due_at", postgresql_where=sa.text("state = 'holding'")),
-        sa.Index("ix_referrals_review", "shop_id", "id", postgresql_where=sa.text("state = 'review'")),
+        sa.Index("ix_referrals_state", "shop_id", "state", "id"),
+        # All that numbers ask of a referral, so that they need not read the rows.
+        sa.Index(
+            "ix_referrals_at",
+            "shop_id",
+            "at",
+            postgresql_include=["id", "state", "amount", "discount", "referrer_member_id", "partner_id"],
+        ),
+        sa.Index("ix_referrals_repeated", "shop_id", "at", postgresql_where=sa.text("strpos(friend, ':') > 0")),
     )
 
     shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
@@ -176,6 +189,8 @@ class Referral(Base):
     # When the order was placed, and what it counts for, in minor units.
     at: Mapped[datetime] = mapped_column(TIMESTAMP)
     amount: Mapped[int] = mapped_column(sa.BigInteger)
+    # What the friend's own code took off what is left of it, in minor units.
+    discount: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     currency: Mapped[str] = mapped_column(sa.Text)
     program_version: Mapped[int] = mapped_column(sa.Integer)
     state: Mapped[str] = mapped_column(sa.Text)

@@ -11,6 +11,7 @@ from sandbox.apple import world as apple_world
 from sandbox.google import world as google_world
 from sandbox.outbox import Weather
 from sandbox.server import build, create_app, serve, urls
+from sandbox.stripe import world as stripe_world
 from sandbox.world import SHOPS
 
 
@@ -26,6 +27,8 @@ from sandbox.world import SHOPS
 @click.option("--apple", type=click.Path(path_type=Path), help="Where Apple's certificates are; none: no iPhone.")
 @click.option("--push-port", type=int, default=0, help="Where pushes to iPhones come in.")
 @click.option("--google", type=click.Path(path_type=Path), help="Where Google's account is; none: no Google Wallet.")
+@click.option("--stripe-key", envvar="STRIPE_SECRET_KEY", default="", help="The app's key at Stripe; none: no Stripe.")
+@click.option("--stripe-secret", envvar="STRIPE_WEBHOOK_SECRETS", default="", help="What Stripe signs its news with.")
 def main(
     port: int,
     state: Path,
@@ -36,12 +39,16 @@ def main(
     apple: Path | None,
     push_port: int,
     google: Path | None,
+    stripe_key: str,
+    stripe_secret: str,
 ) -> None:
     sandbox = build(state, app_url, api_key, api_secret, msgspec.json.decode(weather, type=Weather))
     if apple:
         sandbox.apple = apple_world.start(apple, sandbox.world.store, push_port)
     if google:
         sandbox.google = google_world.start(google, sandbox.world.store)
+    if stripe_key:
+        sandbox.stripe = stripe_world.start(sandbox.world.store, app_url, stripe_key, stripe_secret.split(",")[0])
     server = serve(create_app(sandbox), port)
     # Shutting down from another thread: `shutdown` waits for the loop that the signal has interrupted.
     for number in (signal.SIGTERM, signal.SIGINT):

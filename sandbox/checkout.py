@@ -1,6 +1,6 @@
 """Checkout: codes are checked, automatic discounts found, gift cards and store credit taken, the order is placed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sandbox import balances, orders, promotions
@@ -10,7 +10,10 @@ from sandbox.world import World
 
 
 class Purchase(NamedTuple):
-    """What a shopper asks for. `discounts` are applied unchecked, `codes` as a checkout does; the rest is as usual."""
+    """What a shopper asks for. `discounts` are applied unchecked, `codes` as a checkout does; the rest is as usual.
+
+    `attributes` is what the storefront noted in the cart.
+    """
 
     items: Sequence[tuple[Item, int]]
     customer: Customer | None = None
@@ -24,6 +27,7 @@ class Purchase(NamedTuple):
     test: bool = False
     tip: int = 0
     presentment: tuple[str, int] | None = None
+    attributes: Mapping[str, str] | None = None
 
 
 def buy(world: World, domain: str, wish: Purchase, at: int | None = None) -> Order:
@@ -58,7 +62,7 @@ def basket(wish: Purchase, chosen: Sequence[Discount]) -> Basket:
 
 
 def who(wish: Purchase) -> dict[str, Any]:
-    return {name: getattr(wish, name) for name in ("customer", "email", "status", "test", "source")}
+    return {name: getattr(wish, name) for name in ("customer", "email", "status", "test", "source", "attributes")}
 
 
 def pay(world: World, domain: str, wish: Purchase, order: Order) -> None:

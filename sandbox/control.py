@@ -32,7 +32,8 @@ class LineRequest(msgspec.Struct, forbid_unknown_fields=True):
 class OrderRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Customer by id, or a guest by e-mail (may be empty). `presentment` is (currency, minor units per 10,000).
 
-    `codes` are checked as at a checkout, `discounts` are applied whatever they say. `source` is `web` or `pos`.
+    `codes` are checked as at a checkout, `discounts` are applied whatever they say. `source` is `web` or `pos`,
+    `attributes` is what the storefront noted in the cart.
     """
 
     lines: list[LineRequest]
@@ -47,6 +48,7 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True):
     tip: int = 0
     test: bool = False
     presentment: tuple[str, int] | None = None
+    attributes: dict[str, str] = {}
     at: Moment = None
 
 
@@ -354,10 +356,11 @@ def list_gift_cards(domain: str) -> Response:
 def list_segments(domain: str) -> Response:
     """Each with the ids of the customers who are in it now."""
     world = running().world
-    people = world.customers(domain)
+    people = {who.id: segments.visitor(world, domain, who) for who in world.customers(domain)}
     return jsonify(
         segments=[
-            msgspec.to_builtins(one) | {"customers": [who.id for who in people if segments.matches(one, who)]}
+            msgspec.to_builtins(one)
+            | {"customers": [who for who, told in people.items() if segments.matches(one, told)]}
             for one in segments.every(world, domain)
         ]
     )

@@ -35,6 +35,28 @@ class Shop(Struct, frozen=True):
     shipping: int = 0
 
 
+class Address(Struct, frozen=True):
+    """Names as in Shopify; `country` is the two-letter code."""
+
+    name: str = ""
+    address1: str = ""
+    address2: str = ""
+    city: str = ""
+    zip: str = ""
+    country: str = "US"
+    phone: str | None = None
+
+
+class Card(Struct, frozen=True):
+    """A payment card as a store sees it: `bin` is its first digits, `last` its last four."""
+
+    bin: str
+    last: str
+    company: str = "Visa"
+    month: int = 12
+    year: int = 2030
+
+
 class Customer(Struct):
     id: int
     first_name: str
@@ -47,6 +69,7 @@ class Customer(Struct):
     tags: list[str] = field(default_factory=list)
     note: str | None = None
     locale: str = "en"
+    address: Address | None = None
 
 
 class Item(NamedTuple):
@@ -196,9 +219,17 @@ class Order(Struct):
     test: bool = False
     source: str = "web"
     tags: list[str] = field(default_factory=list)
+    # What the storefront noted in the cart.
+    attributes: dict[str, str] = field(default_factory=dict)
     # The buyer's currency and how many of its minor units make 10,000 of the shop's.
     presentment: tuple[str, int] | None = None
     issued_ids: int = 0
+    # Who was at the checkout, as far as the store noted it.
+    ip: str | None = None
+    phone: str | None = None
+    ships_to: Address | None = None
+    bills_to: Address | None = None
+    card: Card | None = None
 
     def next_id(self) -> int:
         self.issued_ids += 1
@@ -232,6 +263,7 @@ def place(
     status: str = "paid",
     test: bool = False,
     source: str = "web",
+    attributes: Mapping[str, str] | None = None,
 ) -> tuple[Order, tuple[str, ...]]:
     """A new order, `paid`, `authorized` or `pending`. Without a customer it is a guest's.
 
@@ -250,6 +282,7 @@ def place(
         list(basket.discounts),
         test=test,
         source=source,
+        attributes=dict(attributes or {}),
         presentment=basket.presentment,
     )
     order.lines = [Line(order.next_id(), item, quantity) for item, quantity in basket.items]

@@ -180,7 +180,7 @@ class Counter:
     def objection(self, promotion: Promotion) -> str | None:
         """Why this cart can't have it, or None."""
         if not self.is_for(promotion):
-            return f"{promotion.name} belongs to another account. Sign in with the one it was made for."
+            return self.whose(promotion)
         goods = self.goods(promotion)
         if promotion.gives != "shipping" and not goods:
             return f"{promotion.name} is for something that isn't in your order."
@@ -201,7 +201,16 @@ class Counter:
         buyer = self.cart.customer
         if promotion.customers:
             return buyer is not None and buyer.id in promotion.customers
-        return not promotion.segments or segments.belongs(self.world, self.domain, promotion.segments, buyer)
+        visitor = segments.visitor(self.world, self.domain, buyer, self.cart.email)
+        return not promotion.segments or segments.belongs(self.world, self.domain, promotion.segments, visitor)
+
+    def whose(self, promotion: Promotion) -> str:
+        if promotion.customers:
+            return f"{promotion.name} belongs to another account. Sign in with the one it was made for."
+        if self.cart.customer is None and not self.cart.email:
+            return f"{promotion.name} is for some customers only. Enter your e-mail address to use it."
+        names = [one.name for one in segments.every(self.world, self.domain) if one.id in promotion.segments]
+        return f"{promotion.name} can be used by “{', '.join(names)}” only."
 
     def goods(self, promotion: Promotion) -> list[tuple[Item, int]]:
         """The part of the cart it is for; gift cards are never discounted."""

@@ -23,6 +23,7 @@ from sandbox.orders import OrderError
 from sandbox.outbox import Outbox, Weather
 from sandbox.store import Store
 from sandbox.storefront import storefront
+from sandbox.stripe.world import Stripe
 from sandbox.world import NotFound, World
 
 shopify = Blueprint("shopify", __name__)
@@ -40,12 +41,15 @@ class Sandbox:
     faults: Faults
     apple: Apple | None = None
     google: Google | None = None
+    stripe: Stripe | None = None
 
     def close(self) -> None:
         if self.apple:
             self.apple.close()
         if self.google:
             self.google.close()
+        if self.stripe:
+            self.stripe.close()
         self.outbox.stop()
         self.world.store.close()
 
@@ -70,6 +74,8 @@ def create_app(sandbox: Sandbox) -> Flask:
         app.register_blueprint(iphone)
     if sandbox.google:
         sandbox.google.mount(app)
+    if sandbox.stripe:
+        sandbox.stripe.mount(app)
     app.register_blueprint(shopify)
     app.register_blueprint(storefront)
     app.register_error_handler(NotFound, lambda error: (jsonify(errors=str(error)), 404))

@@ -1,6 +1,7 @@
 """A small shop one can buy from: sign in or be a guest, use codes and credit, order, refund, edit, cancel, pay."""
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 from babel.dates import format_datetime
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from sandbox.world import World
 
 storefront = Blueprint("storefront", __name__, url_prefix="/<domain>")
+# What a theme keeps of the address a visit began at, and notes in the cart: who brought the shopper.
+NOTED = "rapport_ref"
 STATUS = {
     "paid": "Paid",
     "pending": "To be paid",
@@ -57,6 +60,7 @@ def shared() -> dict[str, Any]:
         "shop": g.shop,
         "customer": signed_in(),
         "guest_email": request.cookies.get("guest", ""),
+        "applied": request.cookies.get("discount", ""),
         "price": lambda amount: shown(amount, g.shop.currency),
         "day": day,
         "status_words": STATUS,
@@ -102,6 +106,20 @@ def home() -> str:
     return render_template("storefront/home.html", products=products(), notes=NOTES)
 
 
+@storefront.get("/discount/<code>")
+def share(code: str) -> Any:
+    """Shopify's shareable link: the code waits for the checkout, and the visit goes on to `redirect`, in this shop.
+
+    Source: https://help.shopify.com/en/manual/discounts/managing-discount-codes
+    """
+    place = request.args.get("redirect", "/")
+    answer = redirect(f"/{g.shop.domain}/{place.lstrip('/')}" if place.startswith("/") else url_for(".home"))
+    remember(answer, "discount", code)
+    if noted := parse_qs(urlsplit(place).query).get(NOTED):
+        remember(answer, NOTED, noted[-1])
+    return answer
+
+
 @storefront.get("/sign-in")
 def sign_in() -> str:
     people = sorted(world().customers(g.shop.domain), key=lambda person: person.first_name)
@@ -143,6 +161,7 @@ def place() -> Any:
     except OrderError as error:
         return checkout_page(lines, request.form, str(error)), 422
     answer = redirect(url_for(".show_order", order_id=order.id, thanks=1), 303)
+    answer.delete_cookie("discount", path=f"/{g.shop.domain}/")
     if email and not signed_in():
         remember(answer, "guest", email)
     return answer
@@ -163,10 +182,11 @@ def wish(lines: list[tuple[Item, int]], form: Any) -> Purchase:
         lines,
         customer,
         "" if customer else form.get("email", "").strip(),
-        codes=form.get("code", "").replace(",", " ").split(),
+        codes=form.get("code", request.cookies.get("discount", "")).replace(",", " ").split(),
         gift_cards=[code] if (code := form.get("gift_card", "").strip()) else [],
         store_credit="credit" in form,
         status="paid" if form.get("pay", "now") == "now" else "pending",
+        attributes={NOTED: brought} if (brought := request.cookies.get(NOTED, "")) else None,
     )
 
 
@@ -252,6 +272,8 @@ def change(order_id: int, change: str) -> Any:
 
 
 @storefront.after_request
-def never_cached(answer: Response) -> Response:
+def note(answer: Response) -> Response:
+    if brought := request.args.get(NOTED):
+        remember(answer, NOTED, brought)
     answer.headers["Cache-Control"] = "no-store"
     return answer

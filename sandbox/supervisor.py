@@ -103,6 +103,8 @@ def generated_secrets() -> dict[str, str]:
         "ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "SHOPIFY_API_KEY": secrets.token_hex(16),
         "SHOPIFY_API_SECRET": f"shpss_{secrets.token_hex(16)}",
+        "STRIPE_SECRET_KEY": f"sk_test_{secrets.token_hex(24)}",
+        "STRIPE_WEBHOOK_SECRETS": f"whsec_{secrets.token_hex(16)}",
     }
 
 
@@ -161,6 +163,7 @@ def environment(services: Services, port: int) -> dict[str, str]:
         "DEMO_SHOP": DEMO_SHOP,
         **authority.files(state / "apple").settings(push_url),
         **account.account(state / "google").settings(sandbox_url),
+        "STRIPE_URL": f"{sandbox_url}/stripe",
         "PROMETHEUS_MULTIPROC_DIR": str(emptied(state / "metrics")),
     }
 

@@ -14,6 +14,8 @@ from sandbox.google.world import Google
 from sandbox.outbox import Weather
 from sandbox.server import Quiet, Sandbox, build, create_app, serve
 from sandbox.store import Store
+from sandbox.stripe import world as stripe_world
+from sandbox.stripe.world import Stripe
 
 API_KEY = "development-api-key"
 API_SECRET = "development-api-secret"
@@ -57,6 +59,19 @@ def google_in_process(folder: Path, store: Store) -> Iterator[tuple[str, Google]
             yield url, google
     finally:
         google.close()
+
+
+@contextmanager
+def stripe_in_process(store: Store, app_url: str, key: str, secret: str) -> Iterator[tuple[str, Stripe]]:
+    """Stripe alone on a free port of loopback; the URL is the app's STRIPE_URL."""
+    stripe = stripe_world.start(store, app_url, key, secret)
+    app = Flask("sandbox")
+    stripe.mount(app)
+    try:
+        with serving(make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)) as url:
+            yield f"{url}/stripe", stripe
+    finally:
+        stripe.close()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from core import clock
 from core.db import Database
 from core.effects import PermanentFailure
 from loyalty import programs
+from shops import segments
 from shops.admin import AccessDenied, Admin, AdminRefused
 from tiers.ladders import ladder_of
 from tiers.models import TierPerk
@@ -57,27 +58,8 @@ def _stand_up(admin: Admin, database: Database, shop_id: int, rung: Rung, held: 
 
 
 def _segment(admin: Admin, rung: Rung, known: str | None) -> str:
-    name, query = f"Tier {rung.key} (Rapport)", f"customer_tags CONTAINS '{TIER}{rung.key}'"
-    found = admin.call("segments_find", query=f"name:'{name}'")["segments"]["nodes"]
-    segment = next((node for node in found if node["name"] == name), None)
-    if segment is None and known and _renamed_back(admin, known, name, query):
-        return known
-    if segment is None:
-        return str(admin.call("segment_create", name=name, query=query)["segmentCreate"]["segment"]["id"])
-    if segment["query"] != query:
-        admin.call("segment_update", id=segment["id"], query=query)
-    return str(segment["id"])
-
-
-def _renamed_back(admin: Admin, known: str, name: str, query: str) -> bool:
-    """Whether the segment is still there, under another name than ours."""
-    try:
-        admin.call("segment_update", id=known, name=name, query=query)
-    except AccessDenied:
-        raise
-    except AdminRefused:
-        return False
-    return True
+    query = f"customer_tags CONTAINS '{TIER}{rung.key}'"
+    return segments.ensure(admin, f"Tier {rung.key} (Rapport)", query, known)
 
 
 # The discount for the segment.

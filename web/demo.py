@@ -5,6 +5,7 @@ It may run any number of times: what is there already is left as it is.
 
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ from loyalty.program import demo_program
 from shops import keys, operations
 from shops.admin import Admin
 from shops.models import Shop
+from web import demo_friends
 from webhooks.drain import count_waiting
 
 PROGRAM_NAME = "North Pier Rewards"
@@ -47,6 +49,8 @@ def seed() -> None:
     if new:
         _ask_sandbox(f"{domain}/replay")
     _wait_until_worked_off(domain)
+    if demo_friends.bring(shop_id, _ask_shop):
+        _wait_until_worked_off(domain)
     click.echo(json.dumps(_facts(domain, token), indent=2))
 
 
@@ -85,9 +89,13 @@ def _api_token(session: Session, shop_id: int) -> str:
     return token
 
 
-def _ask_sandbox(path: str, method: str = "POST") -> Any:
-    answer = httpx.request(method, f"{settings().sandbox_url}/sandbox/{path}", timeout=30, trust_env=False)
-    return answer.raise_for_status().json()
+def _ask_sandbox(path: str, method: str = "POST", body: Mapping[str, Any] | None = None) -> Any:
+    url = f"{settings().sandbox_url}/sandbox/{path}"
+    return httpx.request(method, url, json=body, timeout=30, trust_env=False).raise_for_status().json()
+
+
+def _ask_shop(path: str, body: Mapping[str, Any] | None) -> Any:
+    return _ask_sandbox(f"{settings().demo_shop}/{path}", "GET" if body is None else "POST", body)
 
 
 def _wait_until_worked_off(domain: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from core import logs, metrics
-from core.errors import NotAuthenticated, RapportError, Unavailable, problem
+from core.errors import NotAuthenticated, RapportError, TooMany, Unavailable, problem
 
 PROBLEM = "application/problem+json"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -44,7 +44,7 @@ def answer(error: RapportError) -> Response:
     """An error as its problem document, with the headers its status asks for."""
     body = problem(error) | {"request_id": g.get("request_id")}
     response = Response(json.dumps(body), int(error.status), mimetype=PROBLEM)
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | TooMany):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, NotAuthenticated):
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -24,6 +24,7 @@ from loyalty.rewards.queries import rewards_of
 from loyalty.wording import order_text, sentence
 from loyalty.wording.expiry import due_text
 from loyalty.wording.rewards import status_text
+from referrals import links as bringing
 from shops.models import Shop
 from tiers.ladders import ladder_of
 from tiers.models import TierPeriod
@@ -136,11 +137,13 @@ class Held(NamedTuple):
 class History(NamedTuple):
     """A member, what they hold, and what happened to them, newest first; `cut` when there is more.
 
-    `expiring` says what expires next, if anything does; `add_url` adds their card to a phone.
+    `expiring` says what expires next, if anything does; `add_url` adds their card to a phone, `bring_url` is where they
+    bring friends.
     """
 
     member: Card
     add_url: str
+    bring_url: str
     expiring: str | None
     rewards: Sequence[Held]
     moments: Sequence[Moment]
@@ -171,8 +174,8 @@ def history(session: Session, shop: Shop, member_id: int) -> History:
     told = sorted(moments[:HISTORY], key=lambda moment: moment.at, reverse=True)
     zone = published.in_force(shop.id, clock.now()).program.zone
     held = [_held(row, zone) for row in rewards_of(session, shop.id, member.id, limit=REWARDS)]
-    add_url = links.link(shop.id, member.id).url
-    return History(cards[0], add_url, _expiring(session, member, published), held, told, len(moments) > HISTORY)
+    ways = links.link(shop.id, member.id).url, bringing.bring(shop, member.id).url
+    return History(cards[0], *ways, _expiring(session, member, published), held, told, len(moments) > HISTORY)
 
 
 def _held(row: MemberReward, zone: ZoneInfo) -> Held:

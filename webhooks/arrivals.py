@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from loyalty.operations import Customer
 from loyalty.orders import Key, guest_orders
-from loyalty.rules import OrderState, Refund, merge_refunds, newer, paid_by_all
+from loyalty.rules import OrderState, Refund, as_told, merge_refunds, newer
 
 
 class Arrival(NamedTuple):
@@ -42,7 +42,7 @@ def both(one: Arrival, other: Arrival) -> Arrival:
     state = one.state if other.state is None else newer(one.state, other.state)
     lead, follow = (other, one) if state is other.state else (one, other)
     return lead._replace(
-        state=state and paid_by_all(state, one.state, other.state),
+        state=state and as_told(state, one.state, other.state),
         refunds=tuple(merge_refunds({r.id: r for r in one.refunds}, other.refunds).values()),
         deleted_at=earliest(one.deleted_at, other.deleted_at),
         customer=lead.customer or follow.customer,

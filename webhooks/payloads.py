@@ -8,6 +8,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -24,6 +25,8 @@ Amount = str | int | float
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
+# What the storefront calls a referral's code, in a cart's attributes and in the address a visit began at.
+REFERRAL = "rapport_ref"
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
 
@@ -134,6 +137,9 @@ class OrderPayload(Struct):
     fulfillment_status: str | None = None
     fulfillments: list[Fulfillment] | None = None
     total_tip_received: Amount | None = None
+    # Written by whoever fills the cart, so of any shape.
+    note_attributes: Any = None
+    landing_site: Any = None
 
 
 class OrderDeleted(Struct):
@@ -224,7 +230,25 @@ def order_state(payload: OrderPayload, shop_currency: str) -> OrderState:
         fulfilled_at=_fulfilled_at(payload),
         first_paid=updated_at if status in PAID else None,
         was_unpaid=status in HOLDING,
+        referral=_referral(payload),
     )
+
+
+def _referral(payload: OrderPayload) -> str | None:
+    """The code of whoever brought the buyer: noted in the cart, else in the address their visit began at."""
+    attributes = payload.note_attributes if isinstance(payload.note_attributes, list) else ()
+    noted = [one for one in attributes if isinstance(one, dict) and one.get("name") == REFERRAL]
+    codes = [one.get("value") for one in noted] if noted else _landed_with(payload.landing_site)
+    return next((text(code.strip(), 64) for code in codes if isinstance(code, str) and code.strip()), None)
+
+
+def _landed_with(site: Any) -> list[str]:
+    if not isinstance(site, str) or REFERRAL not in site:
+        return []
+    try:
+        return parse_qs(urlsplit(site[:2000]).query).get(REFERRAL, [])
+    except ValueError:
+        return []  # not an address at all
 
 
 def _fulfilled_at(payload: OrderPayload) -> datetime | None:

@@ -118,6 +118,7 @@ def as_webhook(order: dict[str, Any]) -> dict[str, Any]:
         "total_tip_received": order["totalTipReceivedSet"]["shopMoney"]["amount"],
         "customer": order["customer"] and _customer(order["customer"]),
         "discount_codes": [{"code": code} for code in order["discountCodes"]],
+        "note_attributes": [{"name": one["key"], "value": one["value"]} for one in order["customAttributes"]],
         "line_items": [_line(line) for line in order["lineItems"]["nodes"]],
         "shipping_lines": [_shipping(line) for line in order["shippingLines"]["nodes"]],
         "refunds": [_refund(refund) for refund in order["refunds"]],

@@ -17,6 +17,7 @@ from core.db import rows_by, update_rows
 from core.errors import Conflict, InvalidInput
 from loyalty.operations import customer_subject, email_subject
 from loyalty.privacy import Person, erase_person, export_person, find_person
+from referrals import privacy as referrals
 from webhooks import payloads
 from webhooks.models import Delivery
 from webhooks.payloads import DataRequest, OrderPayload, RefundPayload
@@ -36,6 +37,7 @@ def redact(session: Session, shop_id: int, delivery_id: int, request: DataReques
     person = _person(session, shop_id, request, request.orders_to_redact)
     blank_bodies(session, shop_id, person)
     erase_person(session, shop_id, person)
+    referrals.forget(session, shop_id, person)
     _empty(session, [(shop_id, delivery_id)])
 
 
@@ -43,7 +45,8 @@ def answer(session: Session, shop_id: int, delivery_id: int, request: DataReques
     """customers/data_request: store everything we keep of the person. Returns the id to read the export by."""
     person = _person(session, shop_id, request, request.orders_requested)
     request_id = str(request.data_request.id or f"delivery-{delivery_id}")
-    export_person(session, shop_id, person, request_id=request_id, deliveries=deliveries_of(session, shop_id, person))
+    more = {"deliveries": deliveries_of(session, shop_id, person), **referrals.told(session, shop_id, person)}
+    export_person(session, shop_id, person, request_id=request_id, **more)
     return request_id
 
 
@@ -135,6 +138,7 @@ def _without_person(topic: str, body: bytes) -> bytes:
         raise InvalidInput("nothing of this topic can be kept without its person")
     order = payloads.parse(body, OrderPayload)
     order.customer = order.email = order.contact_email = order.discount_codes = None
+    order.note_attributes = order.landing_site = None
     for line in order.line_items or ():
         # A line that is no product is words somebody wrote for this order.
         line.title = line.title if line.product_id else None

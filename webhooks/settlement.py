@@ -39,12 +39,12 @@ from loyalty.rules import (
     Fact,
     Move,
     Spend,
+    as_told,
     eligible_spend,
     merge_refunds,
     moves,
     newer,
     orders_at,
-    paid_by_all,
     spend_facts,
 )
 from tiers import courses
@@ -52,6 +52,7 @@ from tiers.courses import Courses
 from tiers.operations import climb, gifts, set_reviews, write_periods
 from tiers.rules import INSTANT
 from tiers.spend import read_facts, write_facts
+from webhooks import referring
 from webhooks.arrivals import Arrival, both, by_telling, claims_of, earliest, owner_of
 
 ACTOR = "shopify"
@@ -127,6 +128,7 @@ class Settlement:
         self._climb()
         self._use_rewards()
         self._write()
+        referring.tell(self.session, self.changed.values(), _emails(arrivals.values()))
 
     # Whose an order is.
 
@@ -194,7 +196,7 @@ class Settlement:
         believed = arrival.owner is not None or state is arrival.state or before.member is None
         after = replace(
             before,
-            state=state and paid_by_all(state, before.state, arrival.state),
+            state=state and as_told(state, before.state, arrival.state),
             refunds=merge_refunds(before.refunds, arrival.refunds),
             deleted_at=earliest(before.deleted_at, arrival.deleted_at),
             member=(believed and owner) or before.member,
@@ -561,6 +563,12 @@ class Settlement:
         held = self.orders.get(key)
         moved_house = held is not None and held.member != self.changed[key].member
         return moved_house or set(self.facts[key]) != set(self.facts_before.get(key, ()))
+
+
+def _emails(arrivals: Iterable[Arrival]) -> dict[Key, str]:
+    """The addresses of the buyers of these orders, as far as their deliveries tell them."""
+    told = {a.key: a.customer.email if a.customer else a.guest_email for a in arrivals}
+    return {key: email for key, email in told.items() if email}
 
 
 def _asks(version: Version, order: KnownOrder) -> bool:

@@ -14,11 +14,13 @@ from core.events import Happened, record
 from loyalty import merging, privacy, products, programs
 from loyalty.operations import Customer
 from loyalty.orders import Key
+from referrals.merging import merge_referrals
 from shops import operations as shops
 from shops.models import Shop
 from tiers.merging import merge_tiers
 from tiers.operations import review
 from wallet_passes.messages.operations import merge_messages
+from wallet_passes.operations import merge_cards
 from webhooks import payloads, redaction, settlement
 from webhooks.arrivals import Arrival
 from webhooks.payloads import CustomerPayload, OrderPayload, parse
@@ -180,9 +182,11 @@ def _customers_merged(context: Context) -> None:
 
 def _settle_as(context: Context, order_ids: list[int], deleted: int, owner: int) -> None:
     merge_tiers(context.session, context.shop_id, deleted, owner)
+    merge_cards(context.session, context.shop_id, deleted, owner)
     merge_messages(context.session, context.shop_id, deleted, owner)
     arrivals = [Arrival(context.shop_id, order_id, owner=owner, again=True) for order_id in order_ids]
     settlement.settle(context.session, arrivals)
+    merge_referrals(context.session, context.shop_id, deleted, owner)
 
 
 def _data_requested(context: Context) -> None:

@@ -1,5 +1,6 @@
 """What bringing a friend brings, to both of them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -14,6 +15,12 @@ _SAYS: dict[str, tuple[str, ...]] = {
     "percentage": ("percentage",),
     "points": ("points",),
     "store_credit": ("amount",),
+}
+# What else says how much, and has no meaning beside another kind.
+_ONLY_FOR: dict[str, tuple[str, ...]] = {
+    "amount": ("amount_off", "store_credit", "commission"),
+    "percentage": ("percentage", "commission"),
+    "points": ("points",),
 }
 MOST_SCORE = 100
 Score = Annotated[Whole, Field(ge=1, le=MOST_SCORE)]
@@ -45,6 +52,9 @@ class Benefit(Part):
                 raise Contradiction("is missing: say how much it brings", field)
         if self.kind == "commission" and bool(self.amount) == bool(self.percentage):
             raise Contradiction("must be a commission of either an amount or a percentage", "amount")
+        for field, kinds in _ONLY_FOR.items():
+            if self.kind not in kinds and getattr(self, field):
+                raise Contradiction(f"has no meaning for the kind {self.kind!r}", field)
         return self
 
 
@@ -145,6 +155,8 @@ class Referral(Part):
                 path = ("partnerships", place, "friend", "kind")
                 raise Contradiction("must not be a commission: friends are thanked in the shop", *path)
         check_keys([("partnerships", place, held.key) for place, held in enumerate(self.partnerships)])
+        _check_once("tiers", "tier", [held.tier for held in self.tiers])
+        _check_once("milestones", "friends", [held.friends for held in self.milestones])
         return self
 
     def for_referrer(self, tier: Key | None) -> Benefit:
@@ -154,6 +166,12 @@ class Referral(Part):
     def partnership(self, key: Key) -> Partnership | None:
         """The terms with this key."""
         return next((held for held in self.partnerships if held.key == key), None)
+
+
+def _check_once(part: str, field: str, values: Sequence[str | int]) -> None:
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise Contradiction(f"must not be {value!r} twice", part, place, field)
 
 
 def _amount_off(amount: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from core.money import minor_digits
 from loyalty.program import Bonus, Expiry, Program, Reward, instant
 from loyalty.publishing.changes import lasting
 from loyalty.publishing.faults import SEPARATOR, Fault
+from loyalty.publishing.referring import referring
 from loyalty.publishing.values import Voice, counted
 
 # A fifth of what was spent comes back: more than any margin we know of bears.
@@ -24,7 +25,7 @@ def advice(program: Program, before: Program | None, starts: datetime, currency:
     """Warnings about a program that would come into force at `starts` after `before`. None of them refuses it."""
     voice = Voice(program, currency)
     found = [*_earning(program), *_overlaps(program, voice), *_over(program, voice, starts)]
-    found += [*_generosity(program, currency), *_unreachable(program)]
+    found += [*_generosity(program, currency), *_unreachable(program), *referring(program, voice)]
     return (*found, *stricter(before, program, starts, voice)) if before else tuple(found)
 
 

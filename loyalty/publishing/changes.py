@@ -6,12 +6,23 @@ Parts are told apart by their stable keys, so a part that moves or is renamed is
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
-from loyalty.program import Activity, Bonus, Expiry, Program, Reward, Tier
+from loyalty.program import (
+    Activity,
+    Benefit,
+    Bonus,
+    Expiry,
+    Milestone,
+    Partnership,
+    Program,
+    Reward,
+    Tier,
+    TierBenefit,
+)
 from loyalty.program.parts import Part
 from loyalty.publishing.faults import SEPARATOR
-from loyalty.publishing.values import Voice, counted
+from loyalty.publishing.values import Voice, counted, nth
 
-Keyed = Bonus | Activity | Tier | Reward
+Keyed = Bonus | Activity | Tier | Reward | TierBenefit | Milestone | Partnership
 
 
 class Change(NamedTuple):
@@ -46,6 +57,21 @@ _TOLD = {
     ("joining", "points"): "Joining now brings {new} instead of {old}.",
     ("activities", "points"): "{name} now brings {new} instead of {old}.",
     ("bonuses", "points"): "{name} now brings {new} instead of {old}.",
+    ("referral", "friend"): "A friend now gets {new} instead of {old}.",
+    ("referral", "friend_minimum"): "A friend's first order must now be worth at least {new} instead of {old}.",
+    ("referral", "referrer"): "Members now get {new} for a friend instead of {old}.",
+    ("referral", "holding_days"): "What a referrer gets now comes {new} after payment instead of {old}.",
+    ("referral", "window_days"): "A friend's click or claim now counts for {new} instead of {old}.",
+    ("referral", "monthly_limit"): "A referrer is now rewarded for {new} a month instead of {old}.",
+    ("referral", "review_score"): "Referrals now wait for a person from a score of {new} on instead of {old}.",
+    ("referral", "block_score"): "Referrals are now refused from a score of {new} on instead of {old}.",
+    ("referral", "minimum_payout"): "Commission is now paid out from {new} on instead of {old}.",
+    ("tiers", "referrer"): "{name} now get {new} for a friend instead of {old}.",
+    ("milestones", "benefit"): "The {name} now brings {new} on top instead of {old}.",
+    ("partnerships", "friend"): "{name}: their friends now get {new} instead of {old}.",
+    ("partnerships", "friend_minimum"): "{name}: their friends' orders must now be worth at least {new} "
+    "instead of {old}.",
+    ("partnerships", "referrer"): "{name}: they now get {new} for a friend instead of {old}.",
 }
 # Fields whose every value has a sentence of its own.
 _STATED = {
@@ -63,6 +89,15 @@ _STATED = {
         "return": "The points of a reward now come back when its order is cancelled or refunded in full.",
         "keep": "The points of a reward no longer come back when its order is cancelled or refunded.",
     },
+    ("referral", "enabled"): ("Members can no longer bring friends.", "Members can now bring friends."),
+    ("referral", "clawback"): (
+        "Referrers now keep what they got when the friend's order is refunded later.",
+        "What a referrer got is now taken back when the friend's order is refunded later.",
+    ),
+    ("partnerships", "every_order"): (
+        "{name}: only a friend's first order counts now.",
+        "{name}: every order with their code counts now.",
+    ),
 }
 _SUBJECTS = {"orders": "Points for orders", "joining": "Joining", "ladder": "Tiers", "referral": "Referrals"}
 _LABELS = {
@@ -81,7 +116,11 @@ _LABELS = {
     "times_per_day": "the most times a day",
     "times_ever": "the most times in all",
     "url": "the link",
+    "landing_title": "the headline of their friends' page",
+    "landing_text": "the text of their friends' page",
 }
+# What is listed by keys inside another part, whose fields are told by the name of the list.
+_LISTS = {"ladder": ("tiers",), "referral": ("tiers", "milestones", "partnerships")}
 
 
 class _Comparison:
@@ -96,26 +135,31 @@ class _Comparison:
             yield from self._part(name)
         for name in ("bonuses", "activities"):
             yield from self._keyed((name,), getattr(self.before, name), getattr(self.after, name))
-        yield from self._part("ladder", {"tiers"})
-        yield from self._keyed(("ladder", "tiers"), self.before.ladder.tiers, self.after.ladder.tiers)
+        yield from self._with_lists("ladder")
         yield from self._keyed(("rewards",), self.before.rewards, self.after.rewards)
         yield from self._order_of_rewards()
-        yield from self._part("referral")
+        yield from self._with_lists("referral")
         yield from self._expiry()
 
     def _part(self, name: str, apart: Iterable[str] = ()) -> Iterator[Change]:
         yield from self._fields((name,), _SUBJECTS[name], getattr(self.before, name), getattr(self.after, name), apart)
 
+    def _with_lists(self, name: str) -> Iterator[Change]:
+        yield from self._part(name, _LISTS[name])
+        for held in _LISTS[name]:
+            before, after = (getattr(getattr(program, name), held) for program in (self.before, self.after))
+            yield from self._keyed((name, held), before, after)
+
     def _keyed(self, path: tuple[str, ...], before: Sequence[Keyed], after: Sequence[Keyed]) -> Iterator[Change]:
-        held, wanted = {part.key: part for part in before}, {part.key: part for part in after}
+        held, wanted = {_key(part): part for part in before}, {_key(part): part for part in after}
         for key, part in wanted.items():
             if key in held:
-                yield from self._fields((*path, key), part.name, held[key], part)
+                yield from self._fields((*path, key), called(part, self.new), held[key], part)
             else:
-                text = ", ".join(filter(None, (f"New: {part.name}", summary(part, self.new))))
+                text = ", ".join(filter(None, (f"New: {called(part, self.new)}", summary(part, self.new))))
                 yield Change("new", SEPARATOR.join((*path, key)), f"{text}.")
         for key in [key for key in held if key not in wanted]:
-            yield Change("gone", SEPARATOR.join((*path, key)), f"Gone: {held[key].name}.")
+            yield Change("gone", SEPARATOR.join((*path, key)), f"Gone: {called(held[key], self.old)}.")
 
     def _fields(
         self, path: tuple[str, ...], subject: str, before: Part, after: Part, apart: Iterable[str] = ()
@@ -125,17 +169,17 @@ class _Comparison:
             old, new = getattr(before, field, None), getattr(after, field, None)
             if field in apart or old == new:
                 continue
-            if isinstance(old, Part) and isinstance(new, Part):
+            if isinstance(old, Part) and isinstance(new, Part) and not isinstance(new, Benefit):
                 yield from self._fields((*path, field), subject, old, new)
             else:
                 place = SEPARATOR.join((*path, field)).removeprefix(f"program{SEPARATOR}")
                 yield Change("changed", place, self._told(path, subject, field, old, new))
 
     def _told(self, path: tuple[str, ...], subject: str, field: str, old: Any, new: Any) -> str:
-        room = path[1] if path[0] == "ladder" and len(path) > 1 else path[0]
+        room = path[1] if path[0] in _LISTS and len(path) > 1 else path[0]
         stated: Any = _STATED.get((room, field))
         if stated:
-            return str(stated[new])
+            return str(stated[new]).format(name=subject)
         if field == "name" and room != "program":
             return f"{old} is now called {new}."
         known = {"name": subject, "old": self.old.says(field, old), "new": self.new.says(field, new)}
@@ -171,10 +215,27 @@ def lasting(expiry: Expiry) -> str:
     return f"after {time} without activity" if expiry.kind == "inactivity" else f"{time} after they were earned"
 
 
+def _key(part: Keyed) -> str:
+    if isinstance(part, TierBenefit):
+        return part.tier
+    return str(part.friends) if isinstance(part, Milestone) else part.key
+
+
+def called(part: Keyed, voice: Voice) -> str:
+    """The name of a part."""
+    if isinstance(part, TierBenefit):
+        return f"{voice.says('tiers', (part.tier,))} referrers"
+    return f"{nth(part.friends)} friend" if isinstance(part, Milestone) else part.name
+
+
 def summary(part: Keyed, voice: Voice) -> str:
     """What a part brings or takes, in a few words."""
     if isinstance(part, Tier):
         return f"from {voice.measured(part.threshold)}"
+    if isinstance(part, TierBenefit | Partnership):
+        return f"{voice.benefit(part.referrer)} for a friend"
+    if isinstance(part, Milestone):
+        return f"{voice.benefit(part.benefit)} on top"
     if isinstance(part, Reward):
         return ", ".join(filter(None, (voice.says("cost", part.cost), voice.span(part.starts_at, part.ends_at))))
     gives = voice.says("points", part.points)

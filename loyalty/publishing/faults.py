@@ -5,6 +5,7 @@ Pure: a document goes in, a program or its faults come out.
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
@@ -76,15 +77,19 @@ def place(document: Any, path: Path) -> str:
 
 
 def _names(document: Any, path: Path) -> Iterator[str]:
-    for step in path:
+    for last, step in pairwise(("", *path)):
         if isinstance(step, int):
             document = document[step] if isinstance(document, Sequence) and step < len(document) else None
             yield _called(document, step)
-        elif isinstance(document, Mapping) and step not in document and step == document.get("kind"):
-            continue  # pydantic's step into the model of this kind
+        elif isinstance(document, Mapping) and isinstance(last, int) and _is_kind(document, step):
+            continue  # pydantic's step into the model of this kind: only parts of a list are of several models
         else:
             document = document.get(step) if isinstance(document, Mapping) else None
             yield step
+
+
+def _is_kind(part: Mapping[str, Any], step: str | int) -> bool:
+    return step not in part and step == part.get("kind")
 
 
 def _called(part: Any, position: int) -> str:

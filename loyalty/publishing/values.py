@@ -7,22 +7,25 @@ from decimal import Decimal
 from typing import Any
 
 from core.money import money_text
-from loyalty.program import Program
+from loyalty.program import Benefit, Program
+from loyalty.wording.benefits import benefit_text, conditions_text, percent_text
 
-_MONEY = frozenset(
-    {"amount", "maximum", "minimum_order", "minimum_spend", "friend_amount", "friend_minimum", "referrer_amount"}
-)
+_MONEY = frozenset({"amount", "maximum", "minimum_order", "minimum_spend", "friend_minimum", "minimum_payout"})
 _POINTS = frozenset(
     {"points", "photo_points", "cost", "step", "most_points", "entry_gift", "points_per_day", "points_ever"}
 )
 _MEASURED = frozenset({"threshold", "keep"})
-_DAYS = frozenset({"waiting_days", "window_days", "grace_days", "valid_days", "days_before", "every_days"})
+_DAYS = frozenset(
+    {"waiting_days", "window_days", "grace_days", "valid_days", "days_before", "every_days", "holding_days"}
+)
 _NOTHING = {
     "keep": "as much as to enter",
     "multiplier": "none",
     "order_number": "any",
     "starts_at": "no start",
     "url": "none",
+    "monthly_limit": "any number of friends",
+    "landing_title": "the usual one",
 }
 # What an empty list means, where it is not "none".
 _EMPTY = {"tiers": "all", "choices": "any words"}
@@ -51,8 +54,10 @@ class Voice:
 
     def says(self, field: str, value: Any) -> str:
         """The value of a field in words."""
-        if value is None:
-            return _NOTHING.get(field, "no end")
+        if value is None or value == "":
+            return _NOTHING.get(field, "no end" if value is None else "none")
+        if isinstance(value, Benefit):
+            return self.benefit(value)
         if isinstance(value, bool):
             return "yes" if value else "no"
         if isinstance(value, int):
@@ -60,10 +65,15 @@ class Voice:
         if isinstance(value, datetime):
             return self.moment(value)
         if isinstance(value, Decimal):
-            return f"{value.normalize():f}" + "%" * (field == "percentage")
+            return percent_text(value) if field == "percentage" else f"{value.normalize():f}"
         if isinstance(value, str):
             return _CHOICES.get(value, value.replace("_", " ") if value.islower() else value)
         return self._list(field, value)
+
+    def benefit(self, benefit: Benefit) -> str:
+        """What one side gets for a friend, with what its code asks for."""
+        told = (benefit_text(benefit, self.currency), conditions_text(benefit, self.currency))
+        return " ".join(filter(None, told))
 
     def _number(self, field: str, value: int) -> str:
         if field in _MEASURED:
@@ -72,6 +82,8 @@ class Voice:
             return money_text(value, self.currency)
         if field in _POINTS:
             return counted(value, "point")
+        if field == "monthly_limit":
+            return counted(value, "friend")
         return counted(value, "day") if field in _DAYS else f"{value:,}"
 
     def measured(self, value: int) -> str:
@@ -119,6 +131,12 @@ def _day(moment: datetime) -> str:
 def counted(number: int, thing: str) -> str:
     """ "1 point", "1,000 points"."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def nth(number: int) -> str:
+    """ "1st", "2nd", "13th"."""
+    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{ending}"
 
 
 def listed(words: list[str]) -> str:

@@ -18,6 +18,25 @@ _CLASSES = {"orderDiscounts": "order", "productDiscounts": "product", "shippingD
 Json = dict[str, Any]
 
 
+class Coupon(NamedTuple):
+    """A discount code as Shopify is to have it. `context` says who may use it, `uses` how often (None for no end), each
+    customer once. `amount` is in minor units; of `reward` only what it gives and asks for counts.
+    """
+
+    title: str
+    code: str
+    reward: Reward
+    amount: int | None
+    currency: str
+    starts_at: datetime
+    ends_at: datetime | None
+    context: Json
+    uses: int | None = 1
+
+    def text(self, minor: int) -> str:
+        return str(to_units(minor, self.currency))
+
+
 class Task(NamedTuple):
     """A redeemed reward as far as Shopify cares. `amount` is in minor units, `last_day` of the shop's calendar."""
 
@@ -51,33 +70,37 @@ class Task(NamedTuple):
 
     @property
     def money(self) -> Json:
-        return {"amount": self.text(self.amount or 0), "currencyCode": self.currency}
+        return {"amount": str(to_units(self.amount or 0, self.currency)), "currencyCode": self.currency}
 
-    def text(self, minor: int) -> str:
-        return str(to_units(minor, self.currency))
+    @property
+    def coupon(self) -> Coupon:
+        """One code, for this one customer, once."""
+        return Coupon(
+            self.title, self.code, self.reward, self.amount, self.currency, self.requested_at, self.expires_at,
+            {"customers": {"add": [self.customer]}},
+        )  # fmt: skip
 
 
-def discount(task: Task) -> tuple[str, Json]:
+def discount(coupon: Coupon) -> tuple[str, Json]:
     """The document that makes the discount code, and its input."""
-    if task.reward.kind == "free_shipping":
-        return "discount_free_shipping_create", _common(task) | _least(task) | {"destination": {"all": True}}
-    if task.reward.maximum is not None:
-        return "discount_app_create", _common(task) | _capped(task)
-    gets = {"value": _value(task), "items": _items(task.reward)}
-    return "discount_basic_create", _common(task) | _least(task) | {"customerGets": gets}
+    if coupon.reward.kind == "free_shipping":
+        return "discount_free_shipping_create", _common(coupon) | _least(coupon) | {"destination": {"all": True}}
+    if coupon.reward.maximum is not None:
+        return "discount_app_create", _common(coupon) | _capped(coupon)
+    gets = {"value": _value(coupon), "items": _items(coupon.reward)}
+    return "discount_basic_create", _common(coupon) | _least(coupon) | {"customerGets": gets}
 
 
-def _common(task: Task) -> Json:
-    """One code, for this one customer, once."""
+def _common(coupon: Coupon) -> Json:
     return {
-        "title": task.title,
-        "code": task.code,
-        "startsAt": task.requested_at.isoformat(),
-        "endsAt": task.expires_at and task.expires_at.isoformat(),
-        "usageLimit": 1,
+        "title": coupon.title,
+        "code": coupon.code,
+        "startsAt": coupon.starts_at.isoformat(),
+        "endsAt": coupon.ends_at and coupon.ends_at.isoformat(),
+        "usageLimit": coupon.uses,
         "appliesOncePerCustomer": True,
-        "context": {"customers": {"add": [task.customer]}},
-        "combinesWith": _combinations(task.reward),
+        "context": coupon.context,
+        "combinesWith": _combinations(coupon.reward),
     }
 
 
@@ -87,17 +110,17 @@ def _combinations(reward: Reward) -> dict[str, bool]:
     return {theirs: ours in wanted for theirs, ours in _CLASSES.items()}
 
 
-def _least(task: Task) -> Json:
-    if not task.reward.minimum_order:
+def _least(coupon: Coupon) -> Json:
+    if not coupon.reward.minimum_order:
         return {}
-    subtotal = {"greaterThanOrEqualToSubtotal": task.text(task.reward.minimum_order)}
+    subtotal = {"greaterThanOrEqualToSubtotal": coupon.text(coupon.reward.minimum_order)}
     return {"minimumRequirement": {"subtotal": subtotal}}
 
 
-def _value(task: Task) -> Json:
-    if task.reward.percentage is not None:
-        return {"percentage": float(task.reward.percentage / 100)}
-    return {"discountAmount": {"amount": task.text(task.amount or 0), "appliesOnEachItem": False}}
+def _value(coupon: Coupon) -> Json:
+    if coupon.reward.percentage is not None:
+        return {"percentage": float(coupon.reward.percentage / 100)}
+    return {"discountAmount": {"amount": coupon.text(coupon.amount or 0), "appliesOnEachItem": False}}
 
 
 def _items(reward: Reward) -> Json:
@@ -114,12 +137,12 @@ def _variants(reward: Reward) -> list[str]:
     return [f"gid://shopify/ProductVariant/{number}" for number in reward.variants]
 
 
-def _capped(task: Task) -> Json:
+def _capped(coupon: Coupon) -> Json:
     """An app's discount has no minimum and no items of its own: the function finds those in its configuration, too."""
-    reward = task.reward
-    config: Json = {"percentage": float(reward.percentage or 0), "maximum": task.text(reward.maximum or 0)}
+    reward = coupon.reward
+    config: Json = {"percentage": float(reward.percentage or 0), "maximum": coupon.text(reward.maximum or 0)}
     if reward.minimum_order:
-        config["minimum"] = task.text(reward.minimum_order)
+        config["minimum"] = coupon.text(reward.minimum_order)
     if reward.products or reward.variants:
         config |= {"products": _products(reward), "variants": _variants(reward)}
     value = msgspec.json.encode(config).decode()

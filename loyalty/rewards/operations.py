@@ -70,6 +70,39 @@ def redeem(
     return row
 
 
+def grant(
+    session: Session, shop_id: int, member_id: int, reward: Reward, *, source: str, key: str, actor: str
+) -> MemberReward:
+    """Give a member a reward that costs no points (`reward.cost` is not asked); Shopify is told after the commit.
+
+    `source` says in the event what it is for. The same `key` answers with the same reward. Raises NotFound
+    (`no_member`) and Conflict (`member_merged`).
+    """
+    member = acting_member(session, shop_id, member_id)
+    named = sa.select(MemberReward).where(MemberReward.shop_id == shop_id, MemberReward.key == key)
+    if made := session.scalar(named):
+        return made
+    version = programs.load(session, [shop_id]).in_force(shop_id, clock.now())
+    row = _insert(session, member, version, reward, 0, actor, key)
+    tell(session, row, "reward.granted", actor, source=source)
+    effects.request(session, [effects.Wanted(shop_id, EFFECT, str(row.id))])
+    return row
+
+
+def revoke(session: Session, shop_id: int, reward_id: int, *, actor: str) -> bool:
+    """Take back what was granted, if it was not used: Shopify's side ends after the commit, as when it is given back.
+
+    False when it was used. Doing it again changes nothing. Raises NotFound.
+    """
+    _, row = locked(session, shop_id, reward_id)
+    if row.status in ("issuing", "issued"):
+        _become(row, "returning")
+        row.error = None
+        tell(session, row, "reward.revoked", actor)
+        effects.request(session, [effects.Wanted(shop_id, EFFECT, str(row.id))])
+    return row.status != "used"
+
+
 def _made_before(
     session: Session, member: Member, key: str, reward_key: str, points: int | None
 ) -> MemberReward | None:
@@ -239,11 +272,13 @@ def give_back(session: Session, shop_id: int, member_id: int, reward_id: int, *,
     """Return an unused reward: Shopify's side ends first, then the points come back (at once where there is none).
 
     Doing it again changes nothing. Raises NotFound, and Conflict with `reward_issuing`, `reward_used`,
-    `reward_expired` or `reward_failed`.
+    `reward_expired`, `reward_failed` or `reward_gift` (it cost no points).
     """
     member, row = _theirs(session, shop_id, member_id, reward_id)
     if row.status in ("returning", "returned"):
         return row
+    if not row.points:
+        raise Conflict("This reward was a gift, so there are no points to give back. It's yours.", code="reward_gift")
     _check_ready(row)
     if row.terms["kind"] == "custom":
         _return(session, member, row, actor)
@@ -326,6 +361,8 @@ def _return(session: Session, member: Member, row: MemberReward, actor: str) -> 
 
 def _reimburse(session: Session, member: Member, row: MemberReward, reason: str, actor: str) -> None:
     row.ended_at = clock.now()
+    if not row.points:
+        return
     post(
         session, member, Move("reimbursement", "redeemed", "available", row.points), rule=RULE,
         explanation=explanation(row, reason), actor=actor, key=f"reimburse:{row.id}",

@@ -1,7 +1,7 @@
 """The thinking behind rewards: who may have one now, what it costs and is worth, its code, and how its life goes on.
 
     issuing ──▶ issued ──▶ used ◀──▶ returned              an order used it, the order was undone
-       │          ├──▶ returning ──▶ returned              given back
+       │          ├──▶ returning ──▶ returned              given back, or revoked: that also while it is issuing
        │          │            └──▶ issued | used          it could not be taken back
        │          └──▶ expired
        └──▶ failed
@@ -27,7 +27,7 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 # The statuses in which the points are with us. In all others the member has them back.
 PAID = frozenset({"issuing", "issued", "used", "returning", "expired"})
 _NEXT = {
-    "issuing": frozenset({"issued", "failed", "used", "returned"}),
+    "issuing": frozenset({"issued", "failed", "used", "returning", "returned"}),
     "issued": frozenset({"used", "returning", "returned", "expired"}),
     "returning": frozenset({"returned", "issued", "used"}),
     "used": frozenset({"returned"}),

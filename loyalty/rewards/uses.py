@@ -145,7 +145,11 @@ def _known(*row: Any) -> _Known:
 
 def _after(before: _Known, seen: CodeSeen, points_return: bool, now: datetime) -> _Known:
     use = rules.after_order(
-        Use(before.status, before.order_id), seen.order_id, undone=seen.undone, points_return=points_return
+        # What cost no points stays used: there is nothing to return.
+        Use(before.status, before.order_id),
+        seen.order_id,
+        undone=seen.undone,
+        points_return=points_return and before.points > 0,
     )
     if use == Use(before.status, before.order_id):
         return before
@@ -163,7 +167,7 @@ def _after(before: _Known, seen: CodeSeen, points_return: bool, now: datetime) -
 def _entry(before: _Known, after: _Known, seen: CodeSeen, now: datetime) -> Entry | None:
     """The points that follow the reward's status, if they have to move."""
     paid, pays = before.status in rules.PAID, after.status in rules.PAID
-    if paid == pays:
+    if paid == pays or not after.points:
         return None
     number = before.posted_count + 1
     reason = "order_used_reward" if pays else "order_undone"

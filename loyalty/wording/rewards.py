@@ -58,6 +58,13 @@ _ENDED = {
     "failed": "We couldn't get it ready, so {points} {are} back. We're sorry.",
 }
 
+# What cost no points brings none back.
+_GIFT_ENDED = {
+    "returning": "It's being taken back, because what it was a thank-you for was undone.",
+    "returned": "It was taken back unused, because what it was a thank-you for was undone.",
+    "failed": "We couldn't get it ready. We're sorry.",
+}
+
 
 def status_text(row: Any, zone: ZoneInfo) -> str:
     """What the status of a reward (a `MemberReward`) means for its member. Days are those of the shop's clock."""
@@ -65,6 +72,8 @@ def status_text(row: Any, zone: ZoneInfo) -> str:
         return _ready(row, zone)
     if row.status == "expired":
         return f"It could be used until {_last_day(row, zone)}."
+    if not row.points and row.status in _GIFT_ENDED:
+        return _GIFT_ENDED[row.status]
     if row.status == "returned":
         undone = "The order you used it on was cancelled or refunded" if row.order_id else "You returned it"
         return f"{undone}, and {points_text(row.points)} {are(row.points)} back."

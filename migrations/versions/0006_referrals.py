@@ -90,6 +90,7 @@ def create_referral_codes() -> None:
             "(member_id IS NULL) <> (partner_id IS NULL)", name=op.f("ck_referral_codes_one_owner")
         ),
     )
+    op.create_index("ix_referral_codes_of_member", "referral_codes", ["shop_id", "member_id"], unique=False)
     op.create_index("ix_referral_codes_partner", "referral_codes", ["shop_id", "partner_id"], unique=False)
     op.create_index(
         "uq_referral_codes_member",
@@ -144,6 +145,7 @@ def create_referral_counts() -> None:
         sa.Column("visitors", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("shop_id", "code_key", "day", name=op.f("pk_referral_counts")),
     )
+    op.create_index("ix_referral_counts_day", "referral_counts", ["shop_id", "day"], unique=False)
 
 
 def create_referral_claims() -> None:
@@ -182,6 +184,9 @@ def create_referral_claims() -> None:
         postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.create_index("ix_referral_claims_network", "referral_claims", ["shop_id", "network", "at"], unique=False)
+    op.create_index("ix_referral_claims_mail", "referral_claims", ["shop_id", "email_index", "at"], unique=False)
+    op.create_index("ix_referral_claims_visitor", "referral_claims", ["shop_id", "visitor", "at"], unique=False)
+    op.create_index("ix_referral_claims_at", "referral_claims", ["shop_id", "at"], unique=False)
     op.create_index("uq_referral_claims_discount", "referral_claims", ["shop_id", "discount"], unique=True)
     op.create_index(
         "uq_referral_claims_email",
@@ -207,6 +212,7 @@ def create_referrals() -> None:
         sa.Column("order_id", sa.BigInteger(), nullable=False),
         sa.Column("at", TIMESTAMP, nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("discount", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("program_version", sa.Integer(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
@@ -234,12 +240,20 @@ def create_referrals() -> None:
     op.create_index("ix_referrals_friend_member", "referrals", ["shop_id", "friend_member_id"], unique=False)
     op.create_index("ix_referrals_partner", "referrals", ["shop_id", "partner_id", "id"], unique=False)
     op.create_index("ix_referrals_referrer", "referrals", ["shop_id", "referrer_member_id", "id"], unique=False)
+    op.create_index("ix_referrals_state", "referrals", ["shop_id", "state", "id"], unique=False)
     op.create_index(
-        "ix_referrals_review",
+        "ix_referrals_at",
         "referrals",
-        ["shop_id", "id"],
+        ["shop_id", "at"],
         unique=False,
-        postgresql_where=sa.text("state = 'review'"),
+        postgresql_include=["id", "state", "amount", "discount", "referrer_member_id", "partner_id"],
+    )
+    op.create_index(
+        "ix_referrals_repeated",
+        "referrals",
+        ["shop_id", "at"],
+        unique=False,
+        postgresql_where=sa.text("strpos(friend, ':') > 0"),
     )
 
 
@@ -359,6 +373,7 @@ def create_commission_statements() -> None:
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("last_entry", sa.BigInteger(), nullable=False),
+        sa.Column("sent", sa.BigInteger(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), server_default="1", nullable=False),
         sa.Column("transfer", sa.Text(), nullable=True),

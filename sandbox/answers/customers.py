@@ -8,7 +8,7 @@ from sandbox.answers.area import Node
 from sandbox.answers.metafields import Metafields
 from sandbox.answers.store_credit import StoreCredit
 from sandbox.nodes import connection, cursor, number, paged, position, user_error
-from sandbox.orders import Customer, Order
+from sandbox.orders import Address, Customer, Order
 from sandbox.payloads import gid, utc
 from sandbox.world import NotFound
 
@@ -24,6 +24,13 @@ def tagged_with(query: str | None) -> Callable[[Customer], bool]:
         raise ValueError(f"The sandbox store can't search by {query!r} in the order of ids; it knows tag.")
     wanted = lowered((match[1] or match[2] or match[3]).split(","))
     return lambda customer: wanted == {"*"} or bool(wanted & lowered(customer.tags))
+
+
+def address_node(address: Address | None) -> Node | None:
+    if address is None:
+        return None
+    same = {name: getattr(address, name) for name in ("name", "address1", "address2", "city", "zip", "phone")}
+    return {"__typename": "MailingAddress", "countryCodeV2": address.country, **same}
 
 
 class Customers(StoreCredit, Metafields):
@@ -91,6 +98,7 @@ class Customers(StoreCredit, Metafields):
             "amountSpent": lambda: self.amount(sum(order.received for order in mine())),
             "defaultEmailAddress": address if customer.email else None,
             "defaultPhoneNumber": {"phoneNumber": customer.phone} if customer.phone else None,
+            "defaultAddress": address_node(customer.address),
             **self.metafields_of(gid("Customer", customer.id)),
             "storeCreditAccounts": lambda first=50, after=None: paged(self.accounts_of(customer), first, after),
         }

@@ -1,12 +1,13 @@
 """Orders as the Admin API shows them."""
 
 from collections.abc import Callable
+from functools import partial
 
 from sandbox.answers.area import Node
-from sandbox.answers.customers import Customers
+from sandbox.answers.customers import Customers, address_node
 from sandbox.answers.products import Products
 from sandbox.nodes import camel, graph_money, number, paged, user_error
-from sandbox.orders import Discount, Line, Order, Refund, RefundLine
+from sandbox.orders import Card, Customer, Discount, Line, Order, Payment, Refund, RefundLine
 from sandbox.payloads import (
     current_totals,
     discount_value,
@@ -27,6 +28,24 @@ POINT_OF_SALE = {"id": gid("App", 129_785), "name": "Point of Sale"}
 def fulfilment_status(order: Order) -> str:
     some = any(line.fulfilled for line in order.lines)
     return "FULFILLED" if order.fulfilled_at else "PARTIALLY_FULFILLED" if some else "UNFULFILLED"
+
+
+def paid(order: Order) -> list[Payment]:
+    """How an order was paid; unless that was noted, through the store's own gateway."""
+    return order.payments or [Payment("shopify_payments", order.received)]
+
+
+def transaction_node(payment: Payment, card: Card | None) -> Node:
+    """Only what was paid by card tells more than its gateway. Digits in the middle of a number are never told."""
+    details = card and {
+        "__typename": "CardPaymentDetails",
+        "bin": card.bin,
+        "company": card.company,
+        "number": f"•••• •••• •••• {card.last}",
+        "expirationMonth": card.month,
+        "expirationYear": card.year,
+    }
+    return {"gateway": payment.gateway, "paymentDetails": details if payment.gateway == "shopify_payments" else None}
 
 
 class Orders(Customers, Products):
@@ -79,9 +98,15 @@ class Orders(Customers, Products):
             "presentmentCurrencyCode": order.presentment[0] if order.presentment else self.shop.currency,
             "taxesIncluded": self.shop.taxes_included,
             "tags": sorted(order.tags),
+            "customAttributes": [{"key": key, "value": value} for key, value in order.attributes.items()],
             "discountCodes": [discount.code for discount in order.discounts if not discount.automatic],
             "discountApplications": lambda first=50, after=None: paged(self.applications(order), first, after),
             "customer": self.customer_node(buyer) if buyer else None,
+            "phone": order.phone,
+            "clientIp": order.ip,
+            "shippingAddress": address_node(order.ships_to),
+            "billingAddress": address_node(order.bills_to or order.ships_to),
+            "transactions": lambda first=None: [transaction_node(payment, order.card) for payment in paid(order)],
             "lineItems": lambda first=50, after=None: paged(self.line_nodes(order), first, after),
             "shippingLines": lambda first=50, after=None: paged(self.shipping_nodes(order), first, after),
             "fulfillments": lambda first=None: [
@@ -204,6 +229,17 @@ class Orders(Customers, Products):
             "subtotalSet": bag(line.subtotal),
             "totalTaxSet": bag(line.tax),
         }
+
+    def orders_by_time(
+        self, customer: Customer, first: int = 50, sort_key: str = "PROCESSED_AT", reverse: bool = False
+    ) -> Node:
+        if sort_key != "PROCESSED_AT":
+            raise ValueError("The sandbox store sorts a customer's orders by PROCESSED_AT only.")
+        theirs = sorted(self.world.orders_of(self.domain, customer.id), key=lambda order: order.processed_at)
+        return paged([self.order_node(order) for order in (theirs[::-1] if reverse else theirs)], first)
+
+    def customer_node(self, customer: Customer) -> Node:
+        return super().customer_node(customer) | {"orders": partial(self.orders_by_time, customer)}
 
     def tagged(self, owner: str, change: Callable[[set[str]], set[str]]) -> Node:
         order_id = number(owner, "Order")

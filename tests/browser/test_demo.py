@@ -109,6 +109,13 @@ def test_the_page_says_when_it_cannot_be_current_and_recovers(rapport: Rapport, 
     expect(page.get_by_text("Watching")).to_be_visible()
 
 
+def test_friends_of_members_are_at_different_stages(rapport: Rapport) -> None:
+    headers = {"Authorization": f"Bearer {rapport.facts['api_token']}"}
+    url = f"{rapport.facts['base_url']}/api/v1/referrals"
+    items = httpx.get(url, headers=headers).json()["items"]
+    assert {"rewarded", "waiting", "review"} <= {one["state"] for one in items}
+
+
 def test_seeding_again_changes_nothing(rapport: Rapport) -> None:
     before = member(rapport, "noor.haddad@example.com")
     assert json.loads(rapport.flask("demo", "seed")) == rapport.facts

@@ -102,6 +102,13 @@ def test_periodic_work_starts_once_however_many_clocks_run(wired: redis.Redis) -
     assert wired.llen("rq:queue:periodic") == 2
 
 
+def test_periodic_work_does_not_gather_behind_a_long_job(wired: redis.Redis) -> None:
+    """A worker passes over what has expired: it was due again since."""
+    assert jobs.start_due((Periodic("tested", 2, "tests.nothing"),)) == ["tested"]
+    ((job,),) = [wired.lrange("rq:queue:periodic", 0, -1)]
+    assert 0 < wired.ttl(b"rq:job:" + job) <= 4
+
+
 def test_only_postgresql_is_spoken() -> None:
     with pytest.raises(SystemExit):
         db.driver_url("sqlite:///x")

@@ -29,6 +29,13 @@ from tests.web.stores import NOW, order_state
 DEMO: dict[str, Any] = msgspec.json.decode(demo_program().model_dump_json())
 WEEKEND = {"key": "weekend", "name": "Weekend", "multiplier": "2"}
 BIRTHDAY = {"key": "birthday", "kind": "birthday", "name": "Birthday", "points": 100}
+CREATORS = {
+    "key": "creators",
+    "name": "Creators",
+    "kind": "influencer",
+    "friend": {"kind": "none"},
+    "referrer": {"kind": "commission", "percentage": "10"},
+}
 NAMES = "must be of small letters, digits and hyphens, at most 40, such as double-points"
 DATE = "must be a date, such as 2026-11-27T09:00"
 YEARS = "it needs a period that ends, such as calendar_year"
@@ -100,7 +107,37 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("bonuses", [WEEKEND | {"multiplier": "0.5"}], "bonuses › weekend › multiplier", "must be more than 1"),
     ("expiry", {}, "expiry", "must have either months or days"),
     ("expiry", {"months": 12, "days": 365}, "expiry", "must have either months or days"),
+    ("referral.friend", {"kind": "amount_off"}, "referral › friend › amount", "is missing: say how much it brings"),
+    ("referral.friend", {"kind": "points"}, "referral › friend › points", "is missing: say how much it brings"),
+    ("referral.friend.kind", "points", "referral › friend › points", "is missing: say how much it brings"),
+    ("referral.friend.kind", "free_shipping", "referral › friend › amount",
+     "has no meaning for the kind 'free_shipping'"),
+    ("referral.referrer.points", 5, "referral › referrer › points", "has no meaning for the kind 'amount_off'"),
+    ("referral.referrer", {"kind": "commission"}, "referral › referrer › amount",
+     "must be a commission of either an amount or a percentage"),
+    ("referral.referrer", {"kind": "commission", "amount": 5, "percentage": 5}, "referral › referrer › amount",
+     "must be a commission of either an amount or a percentage"),
+    ("referral.friend", {"kind": "commission", "amount": 5}, "referral › friend › kind",
+     "must not be a commission: friends are thanked in the shop"),
+    ("referral.partnerships", [CREATORS | {"friend": {"kind": "commission", "percentage": 5}}],
+     "referral › partnerships › creators › friend › kind",
+     "must not be a commission: friends are thanked in the shop"),
+    ("referral.partnerships", [CREATORS, CREATORS], "referral › partnerships › creators › key",
+     "must be a key of its own: 'creators' is used in partnerships already"),
+    ("referral.review_score", 90, "referral › review_score", "must not be above the score that is refused"),
+    ("referral.tiers", [{"tier": "gold", "referrer": {"kind": "none"}}], "referral › tiers › gold › tier",
+     "must be a tier of the ladder, which has no 'gold'"),
+    ("referral.tiers", [{"tier": "insider", "referrer": {"kind": "none"}}] * 2, "referral › tiers › insider › tier",
+     "must not be 'insider' twice"),
+    ("referral.milestones", [{"friends": 5, "benefit": {"kind": "none"}}] * 2,
+     "referral › milestones › no. 2 › friends", "must not be 5 twice"),
     # Beyond all bounds.
+    ("referral.friend", {"kind": "percentage", "percentage": 101}, "referral › friend › percentage",
+     "must be at most 100"),
+    ("referral.friend.amount", -1, "referral › friend › amount", "must be at least 0"),
+    ("referral.window_days", 366, "referral › window_days", "must be at most 365"),
+    ("referral.monthly_limit", 0, "referral › monthly_limit", "must be at least 1"),
+    ("referral.block_score", 101, "referral › block_score", "must be at most 100"),
     ("bonuses", [WEEKEND | {"multiplier": 10**9}], "bonuses › weekend › multiplier", "must be at most 100"),
     ("ladder.tiers.1.multiplier", 1e9, "ladder › tiers › advocate › multiplier", "must be at most 100"),
     ("ladder.tiers.1.multiplier", "1.23456", "ladder › tiers › advocate › multiplier", "must have at most 4 decimals"),
@@ -192,6 +229,14 @@ def test_versions_from_before_there_were_kinds_of_expiry_are_still_read() -> Non
     old = {name: value for name, value in DEMO.items() if name != "expiry"}
     assert read(old | {"expiry_days": 90}).expiry == demo_program().expiry.model_copy(update={"days": 90})  # type: ignore[union-attr]
     assert read(old | {"expiry_days": None}).expiry is None
+
+
+def test_versions_from_before_there_were_kinds_of_benefits_are_still_read() -> None:
+    old = {"friend_amount": 500, "friend_minimum": 2000, "referrer_amount": 0}
+    read_as = read(DEMO | {"referral": old}).referral
+    assert (read_as.friend.kind, read_as.friend.amount, read_as.friend_minimum) == ("amount_off", 500, 2000)
+    assert (read_as.referrer.kind, read_as.referrer.amount) == ("none", 0)
+    assert read(DEMO | {"referral": {"friend_amount": 1000, "referrer_amount": 1000}}) == demo_program()
 
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -114,6 +114,18 @@ def test_a_segment_holds_who_has_the_tag(call, control, owner, noor):
     assert call("segments_find", query="gold")["nodes"] == []
 
 
+def test_a_segment_holds_who_never_ordered(call, control, store, noor):
+    new = store.sandbox.world.create_customer(DEMO, "Sam", "New", "sam.new@example.com").id
+    call("segment_create", name="New", query="number_of_orders = 0")
+    call("segment_create", name="Tagged or regular", query="customer_tags CONTAINS 'vip' OR number_of_orders >= 1")
+    held = {one["name"]: one["customers"] for one in control.get("/segments").json()["segments"]}
+    ordered = {order.customer_id for order in store.sandbox.world.orders(DEMO)} - {None}
+    assert new in held["New"]
+    assert noor in ordered
+    assert set(held["New"]).isdisjoint(ordered)
+    assert set(held["Tagged or regular"]) == ordered
+
+
 @pytest.mark.parametrize(
     ("name", "query", "field"),
     [

@@ -4,7 +4,25 @@ from importlib.metadata import PackageNotFoundError, version
 
 from flask import Blueprint, Flask, Response, json
 
-from web.api import activities, document, expiry, passes, program, rewards, tiers, views
+from web.api import (
+    activities,
+    document,
+    expiry,
+    passes,
+    payouts,
+    program,
+    referral_lists,
+    referral_numbers,
+    referral_reviews,
+    referrals,
+    rewards,
+    scans,
+    tiers,
+    views,
+    wallet_certificates,
+    wallet_designs,
+    wallet_messages,
+)
 from web.api.endpoint import IdConverter, KeyConverter
 
 PREFIX = "/api/v1"
@@ -16,6 +34,15 @@ OPERATIONS = (
     *rewards.OPERATIONS,
     *tiers.OPERATIONS,
     *passes.OPERATIONS,
+    *wallet_certificates.OPERATIONS,
+    *wallet_designs.OPERATIONS,
+    *wallet_messages.OPERATIONS,
+    *scans.OPERATIONS,
+    *referrals.OPERATIONS,
+    *referral_reviews.OPERATIONS,
+    *payouts.OPERATIONS,
+    *referral_lists.OPERATIONS,
+    *referral_numbers.OPERATIONS,
 )
 
 
@@ -26,6 +53,7 @@ def register(app: Flask) -> None:
     for operation in OPERATIONS:
         blueprint.add_url_rule(operation.rule, operation.name, operation, methods=[operation.method])
     program.publish_schema(blueprint)
+    wallet_designs.publish_schema(blueprint)
     described = json.dumps(document.build(OPERATIONS, prefix=PREFIX, version=_version()))
     blueprint.add_url_rule("/openapi.json", "openapi", lambda: Response(described, mimetype="application/json"))
     app.register_blueprint(blueprint)

@@ -14,7 +14,9 @@ from web.api import shapes
 _BALANCES = ("available", "pending")
 
 
-def member(row: models.Member, standing: Standing, expiring: shapes.Expiring | None) -> shapes.Member:
+def member(
+    row: models.Member, standing: Standing, expiring: shapes.Expiring | None, referral: shapes.Referral | None
+) -> shapes.Member:
     """A member with balances, what of them expires next, and standing on the ladder."""
     following = standing.next
     return shapes.Member(
@@ -34,7 +36,7 @@ def member(row: models.Member, standing: Standing, expiring: shapes.Expiring | N
             until=standing.until,
             missing=standing.missing,
         ),
-        referral=None,
+        referral=referral,
         joined_at=row.joined_at,
     )
 

@@ -162,7 +162,7 @@ def give_back_reward(call: Call, member_id: int, reward_id: int) -> RedeemedRewa
 
     Its code ends first, then the points come back: `returning`, and `returned` seconds later. Refused with 409 while it
     is made (`reward_issuing`), and once it was used (`reward_used`), is over (`reward_expired`) or failed
-    (`reward_failed`).
+    (`reward_failed`), and when it was given and cost no points (`reward_gift`).
     """
     row = operations.give_back(
         call.session, call.shop_id, _survivor(call, member_id), reward_id, actor=call.actor

@@ -10,6 +10,7 @@ from tiers.queries import standings
 from web.api import paging, present, shapes
 from web.api.endpoint import Call, Operation, endpoint
 from web.api.expiry import expiring
+from web.api.referrals import referral_of
 
 
 @endpoint("GET", "/members", problems=(400, 422))
@@ -94,8 +95,8 @@ def _members(call: Call, rows: Sequence[Member]) -> list[shapes.Member]:
     now = clock.now()
     published = programs.load(call.session, [call.shop_id])
     standing = standings(call.session, rows, published.in_force(call.shop_id, now), now)
-    ahead = expiring(call, rows, published)
-    return [present.member(row, standing[row.id], ahead[row.id]) for row in rows]
+    ahead, codes = expiring(call, rows, published), referral_of(call.session, call.shop_id, rows)
+    return [present.member(row, standing[row.id], ahead[row.id], codes.get(row.id)) for row in rows]
 
 
 OPERATIONS: tuple[Operation, ...] = (

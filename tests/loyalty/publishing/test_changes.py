@@ -25,10 +25,23 @@ WEEKEND = {
 COFFEE = {"key": "coffee", "name": "Coffee week", "points": 50, "vendors": ["Roastery"]}
 MUG = {"key": "mug", "name": "A mug", "kind": "free_product", "cost": 800, "amount": 1200, "products": [7]}
 SURVEY = {"key": "taste", "kind": "question", "name": "Your taste", "points": 20, "question": "Espresso or filter?"}
+AMBASSADORS = {"tier": "ambassador", "referrer": {"kind": "amount_off", "amount": 20_00}}
+FIFTH = {"friends": 5, "benefit": {"kind": "points", "points": 500}}
+CREATORS: dict[str, Any] = {
+    "key": "creators",
+    "name": "Creators",
+    "kind": "influencer",
+    "friend": {"kind": "amount_off", "amount": 500},
+    "referrer": {"kind": "commission", "percentage": "10"},
+}
 
 
 def with_bonus(**changes: Any) -> dict[str, Any]:
     return changed("bonuses", [WEEKEND | changes])
+
+
+def referral(**changes: Any) -> dict[str, Any]:
+    return changed("referral", DEMO["referral"] | changes)
 
 
 CHANGES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
@@ -71,7 +84,49 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     (DEMO, changed("rewards.1.valid_days", 90), ["$10 off: the time to use it is now 90 days instead of no end."]),
     (DEMO, changed("rewards", [*DEMO["rewards"], MUG]), ["New: A mug, 800 points."]),
     (DEMO, changed("rewards", DEMO["rewards"][::-1]), ["Rewards are listed in another order."]),
-    (DEMO, changed("referral.friend_minimum", 50_00), ["Referrals: friend minimum is now $50.00 instead of $30.00."]),
+    (DEMO, changed("referral.friend_minimum", 50_00),
+     ["A friend's first order must now be worth at least $50.00 instead of $30.00."]),
+    (DEMO, changed("referral.friend", {"kind": "percentage", "percentage": "12.50"}),
+     ["A friend now gets 12.5% off instead of $10.00 off."]),
+    (DEMO, changed("referral.friend", {"kind": "free_shipping", "minimum_order": 60_00, "valid_days": 30}),
+     ["A friend now gets free shipping on orders of $60.00 or more, within 30 days of getting it instead of "
+      "$10.00 off."]),
+    (DEMO, changed("referral.referrer", {"kind": "points", "points": 1}),
+     ["Members now get 1 point for a friend instead of $10.00 off."]),
+    (DEMO, changed("referral.referrer", {"kind": "store_credit", "amount": 15_00}),
+     ["Members now get $15.00 of store credit for a friend instead of $10.00 off."]),
+    (DEMO, changed("referral.referrer", {"kind": "none"}),
+     ["Members now get nothing for a friend instead of $10.00 off."]),
+    (DEMO, changed("referral.enabled", False), ["Members can no longer bring friends."]),
+    (DEMO, changed("referral.holding_days", 14),
+     ["What a referrer gets now comes 14 days after payment instead of 0 days."]),
+    (DEMO, changed("referral.window_days", 60),
+     ["A friend's click or claim now counts for 60 days instead of 30 days."]),
+    (DEMO, changed("referral.monthly_limit", 1),
+     ["A referrer is now rewarded for 1 friend a month instead of any number of friends."]),
+    (DEMO, changed("referral.clawback", False),
+     ["Referrers now keep what they got when the friend's order is refunded later."]),
+    (DEMO, changed("referral.review_score", 30),
+     ["Referrals now wait for a person from a score of 30 on instead of 40."]),
+    (DEMO, changed("referral.block_score", 90), ["Referrals are now refused from a score of 90 on instead of 80."]),
+    (DEMO, changed("referral.minimum_payout", 50_00), ["Commission is now paid out from $50.00 on instead of $25.00."]),
+    (DEMO, changed("referral.tiers", [AMBASSADORS]), ["New: Ambassador referrers, $20.00 off for a friend."]),
+    (changed("referral.tiers", [AMBASSADORS]), DEMO, ["Gone: Ambassador referrers."]),
+    (changed("referral.tiers", [AMBASSADORS]),
+     changed("referral.tiers", [AMBASSADORS | {"referrer": {"kind": "points", "points": 2500}}]),
+     ["Ambassador referrers now get 2,500 points for a friend instead of $20.00 off."]),
+    (DEMO, changed("referral.milestones", [FIFTH]), ["New: 5th friend, 500 points on top."]),
+    (changed("referral.milestones", [FIFTH]),
+     changed("referral.milestones", [{"friends": 5, "benefit": {"kind": "points", "points": 750}}]),
+     ["The 5th friend now brings 750 points on top instead of 500 points."]),
+    (DEMO, changed("referral.partnerships", [CREATORS]), ["New: Creators, 10% of the order in cash for a friend."]),
+    (changed("referral.partnerships", [CREATORS]), changed("referral.partnerships", [CREATORS | {"every_order": True}]),
+     ["Creators: every order with their code counts now."]),
+    (changed("referral.partnerships", [CREATORS]),
+     changed("referral.partnerships",
+             [CREATORS | {"referrer": {"kind": "commission", "amount": 500}, "landing_title": "Good morning"}]),
+     ["Creators: they now get $5.00 in cash for a friend instead of 10% of the order in cash.",
+      "Creators: the headline of their friends' page is now Good morning instead of the usual one."]),
     (DEMO, changed("expiry", None), ["Points no longer expire."]),
     (changed("expiry", None), DEMO, ["Points now expire after 365 days without activity; before, they never did."]),
     (DEMO, changed("expiry", {"kind": "lot", "months": 12}),
@@ -120,6 +175,12 @@ LEAVES = [
     ("joining.points", st.integers(0, 1000)),
     ("bonuses", st.sampled_from([[], [WEEKEND], [COFFEE], [WEEKEND, COFFEE]])),
     ("clawback", st.sampled_from(["negative", "clamp"])),
+    ("referral.clawback", st.booleans()),
+    ("referral.monthly_limit", st.none() | st.integers(1, 10)),
+    ("referral.friend", st.sampled_from([{"kind": "none"}, {"kind": "amount_off", "amount": 500, "valid_days": 1}])),
+    ("referral.tiers", st.sampled_from([[], [AMBASSADORS]])),
+    ("referral.milestones", st.sampled_from([[], [FIFTH], [{"friends": 5, "benefit": {"kind": "none"}}]])),
+    ("referral.partnerships", st.sampled_from([[], [CREATORS], [CREATORS | {"landing_text": "Coffee, on us."}]])),
     ("expiry", st.sampled_from([None, {"days": 90}, {"kind": "lot", "months": 6}])),
 ]
 
@@ -175,6 +236,35 @@ WARNINGS: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
      [("expiry", "takes points sooner than before (after 180 days without activity), from 1 May 2026 on")]),
     (changed("expiry", {"kind": "lot", "months": 24}),
      [("expiry", "takes points sooner than before (24 months after they were earned), from 1 May 2026 on")]),
+    (referral(friend={"kind": "amount_off", "amount": 30_00}),
+     [("referral › friend", "is $30.00 off: an order of $30.00 would cost nothing")]),
+    (referral(friend_minimum=0), [("referral › friend", "is $10.00 off: a small order would cost nothing")]),
+    (referral(friend={"kind": "percentage", "percentage": 100}),
+     [("referral › friend", "is 100% off: an order of $30.00 would cost nothing")]),
+    (referral(friend={"kind": "percentage", "percentage": 50}), []),
+    (referral(friend={"kind": "points", "points": 5000}, friend_minimum=0), []),
+    (referral(referrer={"kind": "store_credit", "amount": 25_00}),
+     [("referral › referrer", "together with what the friend gets may cost $35.00 for an order of $30.00")]),
+    (referral(tiers=[{"tier": "advocate", "referrer": {"kind": "amount_off", "amount": 20_01}}]),
+     [("referral › tiers › advocate › referrer",
+       "together with what the friend gets may cost $30.01 for an order of $30.00")]),
+    (referral(tiers=[AMBASSADORS]), []),
+    (referral(friend={"kind": "none"}, referrer={"kind": "none"}),
+     [("referral", "brings nobody anything: friends have no reason to come")]),
+    (referral(friend={"kind": "none"}, referrer={"kind": "none"}, enabled=False), []),
+    (referral(milestones=[{"friends": 5, "benefit": {"kind": "none"}}]),
+     [("referral › milestones › 5", "brings nothing on top")]),
+    (referral(partnerships=[CREATORS]),
+     [("referral › partnerships › creators › friend", "is $5.00 off: a small order would cost nothing")]),
+    (referral(partnerships=[CREATORS | {"friend_minimum": 20_00}]), []),
+    (referral(partnerships=[CREATORS | {"friend": {"kind": "points", "points": 100}, "every_order": True}]),
+     [("referral › partnerships › creators › friend", "comes with every order, not only with a friend's first")]),
+    (referral(review_score=80),
+     [("referral › review_score", "is the score that is refused: nothing ever waits for a person")]),
+    (referral(clawback=False),
+     [("referral › clawback",
+       "is off and there are no holding days: a refund on the day after payment takes nothing back")]),
+    (referral(clawback=False, holding_days=14), []),
     (changed("expiry.days", 500), []),
     (changed("expiry", None), []),
 ]  # fmt: skip

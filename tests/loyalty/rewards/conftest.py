@@ -66,8 +66,9 @@ def installed(store: Running, house: House) -> int:
 @pytest.fixture
 def front(store: Running, house: House, installed: int, monkeypatch: pytest.MonkeyPatch) -> Front:
     """The demo store in fair weather; its effects are rewards only."""
-    monkeypatch.setattr(effects, "_handlers", {EFFECT: issue})
+    monkeypatch.setattr(effects, "_wired", {})
     monkeypatch.setattr(effects, "_following", {})
+    effects.wire(EFFECT, issue)
     front = Front(house, installed, store)
     front.calm()
     return front

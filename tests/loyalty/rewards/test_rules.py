@@ -187,7 +187,8 @@ def test_when_an_order_is_undone(order: dict[str, Any], undone: bool) -> None:
 
 def test_every_status_leads_only_to_known_ones() -> None:
     ways = {(a, b) for a in STATUSES for b in STATUSES if rules.may_become(a, b)}
-    assert ("issuing", "returning") not in ways
+    # What was granted may be revoked while it is made; whoever redeemed it waits until it is there.
+    assert ("failed", "returning") not in ways
     assert ("used", "issued") not in ways
     assert all(rules.may_become("issuing", end) for end in ("issued", "failed"))
     assert set(STATUSES) >= rules.PAID
