@@ -6,12 +6,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import app
-from bench import drain, earning, expiry, latency, receive, report, tiers, volume
+from bench import (
+    drain,
+    earning,
+    expiry,
+    latency,
+    receive,
+    report,
+    tiers,
+    volume,
+    wallet_phones,
+    wallet_push,
+    wallet_sign,
+)
 from bench.measure import FULL, QUICK, Effort, Result
 from bench.traffic import Orders
 from bench.world import ROOT, World, started
 
-PARTS = ("receive", "drain", "posted", "earning", "volume", "tiers", "expiry")
+# Parts that need nothing of others.
+APART = {
+    "volume": volume,
+    "tiers": tiers,
+    "expiry": expiry,
+    "sign": wallet_sign,
+    "push": wallet_push,
+    "phones": wallet_phones,
+}
+PARTS = ("receive", "drain", "posted", "earning", *APART)
 
 
 def measured(world: World, effort: Effort, parts: list[str]) -> Iterator[Result]:
@@ -31,12 +52,9 @@ def measured(world: World, effort: Effort, parts: list[str]) -> Iterator[Result]
             yield from latency.measure(world, shop, orders, effort, rate)
     if "earning" in parts:
         yield from earning.measure(effort)
-    if "volume" in parts:
-        yield from volume.measure(world, effort)
-    if "tiers" in parts:
-        yield from tiers.measure(world, effort)
-    if "expiry" in parts:
-        yield from expiry.measure(world, effort)
+    for name, part in APART.items():
+        if name in parts:
+            yield from part.measure(world, effort)
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
-Unit = Literal["ratio", "ms", "µs"]
+Unit = Literal["ratio", "ms", "µs", "/s", "count"]
 
 
 class Goal(NamedTuple):

@@ -14,7 +14,8 @@ FOLDER = Path(__file__).parent / "results"
 
 def line(result: Result) -> str:
     """One row of the table: result beside goal, the spread of the rounds, and the figures behind them."""
-    goal, unit = result.goal, "" if result.goal.unit == "ratio" else f" {result.goal.unit}"
+    goal = result.goal
+    unit = "" if goal.unit in ("ratio", "count") else f" {goal.unit}"
     digits = 2 if goal.unit == "ratio" else 0
     limit = f"{'≥' if goal.at_least else '≤'} {goal.limit:g}{unit}"
     value = f"{result.value:.{digits}f}{unit}"

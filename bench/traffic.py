@@ -60,9 +60,9 @@ class Orders:
         return self.people[member]
 
 
-def requests(bodies: Iterator[bytes]) -> list[bytes]:
-    """Whole signed HTTP requests, ready to be written to a socket. The webhook id is the next of a counter."""
-    return [_request(body, number) for number, body in enumerate(bodies)]
+def requests(bodies: Iterator[bytes], first: int = 0) -> list[bytes]:
+    """Whole signed HTTP requests, ready to be written to a socket. Their webhook ids are counted from `first`."""
+    return [_request(body, number) for number, body in enumerate(bodies, first)]
 
 
 def repeated(pool: list[bytes]) -> Iterator[bytes]:

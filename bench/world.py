@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -94,17 +95,27 @@ class World:
                 connection.execute(f"DROP DATABASE rapport_bench_{name} WITH (FORCE)")  # type: ignore[arg-type]
 
     @contextmanager
-    def running(self, shop: Shop, *names: str) -> Iterator[int]:
-        """Processes of the Procfile on this shop's database; gives the port of `web`, which is among them."""
+    def running(self, shop: Shop, *names: str, environ: Mapping[str, str] = MappingProxyType({})) -> Iterator[int]:
+        """Processes of the Procfile on this shop's database; gives the port of `web`, which is among them.
+
+        A name may be followed by arguments: `worker drain`.
+        """
         port = processes.free_port()
-        environ = self.environ | {"DATABASE_URL": shop.url, "PORT": str(port)}
+        own = {"DATABASE_URL": shop.url, "PORT": str(port), "APP_URL": f"http://{processes.LOOPBACK}:{port}"}
+        environ = {**self.environ, **own, **environ}
         with contextlib.ExitStack() as stack:
             for name in names:
                 log = self.folder / "logs" / f"{name}.log"
-                child = processes.spawn(read_procfile()[name], log, environ=environ, cwd=ROOT)
+                child = processes.spawn(_command(name), log, environ=environ, cwd=ROOT)
                 stack.callback(processes.stop, child)
             _wait_until_ready(f"http://{processes.LOOPBACK}:{port}/readyz")
             yield port
+
+
+def _command(name: str) -> list[str]:
+    process, _, arguments = name.partition(" ")
+    *shell, command = read_procfile()[process]
+    return [*shell, f"{command} {arguments}"]
 
 
 def _install(database: Database, program: Program) -> int:
