@@ -190,7 +190,7 @@ _newest = (
     .order_by(Posting.id.desc())
     .limit(1)
     # Said, for SQLAlchemy guesses wrong now and then while two threads are the first to ask.
-    #.correlate(THESE)
+    .correlate(THESE)
     .lateral()
 )
 _LATEST = sa.select(aliased(Posting, _newest)).select_from(THESE).join(_newest, sa.true())

@@ -196,9 +196,7 @@ def create_google_callbacks() -> None:
         sa.Column("expires_at", TIMESTAMP, nullable=False),
         sa.PrimaryKeyConstraint("shop_id", "nonce", name=op.f("pk_google_callbacks")),
     )
-    op.create_index(
-        "ix_google_callbacks_serial", "google_callbacks", ["shop_id", "serial", "expires_at"], unique=False
-    )
+    op.create_index("ix_google_callbacks_serial", "google_callbacks", ["shop_id", "serial", "expires_at"], unique=False)
 
 
 def create_wallet_messages() -> None:

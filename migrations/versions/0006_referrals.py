@@ -86,9 +86,7 @@ def create_referral_codes() -> None:
         sa.Column("created_at", TIMESTAMP, nullable=False),
         sa.Column("retired_at", TIMESTAMP, nullable=True),
         sa.PrimaryKeyConstraint("shop_id", "key", name=op.f("pk_referral_codes")),
-        sa.CheckConstraint(
-            "(member_id IS NULL) <> (partner_id IS NULL)", name=op.f("ck_referral_codes_one_owner")
-        ),
+        sa.CheckConstraint("(member_id IS NULL) <> (partner_id IS NULL)", name=op.f("ck_referral_codes_one_owner")),
     )
     op.create_index("ix_referral_codes_of_member", "referral_codes", ["shop_id", "member_id"], unique=False)
     op.create_index("ix_referral_codes_partner", "referral_codes", ["shop_id", "partner_id"], unique=False)
@@ -294,9 +292,7 @@ def create_referral_rewards() -> None:
         sa.Column("at", TIMESTAMP, nullable=False),
         sa.Column("ended_at", TIMESTAMP, nullable=True),
         sa.PrimaryKeyConstraint("shop_id", "referral_id", "side", "ordinal", name=op.f("pk_referral_rewards")),
-        sa.CheckConstraint(
-            "side IN ('friend', 'referrer', 'milestone')", name=op.f("ck_referral_rewards_side")
-        ),
+        sa.CheckConstraint("side IN ('friend', 'referrer', 'milestone')", name=op.f("ck_referral_rewards_side")),
         sa.CheckConstraint(
             "state IN ('given', 'taking_back', 'taken_back', 'kept')",
             name=op.f("ck_referral_rewards_state"),
