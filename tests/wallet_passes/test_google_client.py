@@ -61,7 +61,7 @@ def test_what_is_wrong_with_a_key_file_is_said_without_the_key(
 ) -> None:
     path = tmp_path / "account.json"
     if text == "wrong key":
-        text = json.dumps(google_account.read() | {"private_key": "-----BEGIN PRIVATE KEY-----\nSECRET\n"})
+        text = json.dumps(google_account.read() | {"private_key": "no key: SECRET"})
     if text is not None:
         path.write_text(text)
     with pytest.raises(BadAccount, match=sentence) as refused:
