@@ -47,7 +47,7 @@ from wallet_passes.google import routes as google_wallet
 from wallet_passes.google import telling as tell_google
 from wallet_passes.google.operations import EFFECT as TELL_GOOGLE
 from wallet_passes.google.queries import with_objects
-from web import api, edge, health, home, hooks, referring, wallet_images
+from web import api, edge, faces, health, home, hooks, referring, wallet_images
 from webhooks import drain, products, upkeep
 from webhooks.commands import backfill, inbox, reconcile
 from webhooks.door import PATH, Door
@@ -165,6 +165,7 @@ def create_app(config: Settings | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     for face in (
         edge,
+        faces,
         health,
         api,
         apple_wallet,
