@@ -35,6 +35,10 @@ fmt: setup ## Put the code in its one format
 	.venv/bin/ruff check --fix --quiet
 	.venv/bin/ruff format --quiet
 
+.PHONY: words
+words: setup ## Give every message of the code its place in the catalogs of locales/
+	.venv/bin/python -m core.catalogs
+
 ##@ Proof
 
 .PHONY: bench

@@ -13,7 +13,7 @@ import click
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from core import effects, jobs, logs
+from core import effects, i18n, jobs, logs
 from core.config import Settings, settings
 from core.db import database
 from core.jobs import Hinted, Periodic
@@ -161,6 +161,7 @@ def create_app(config: Settings | None = None) -> Flask:
     wire()
     app = Flask(__name__)
     app.secret_key = config.secret_key.get_secret_value()
+    i18n.init(app)
     if config.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     for face in (
@@ -257,4 +258,5 @@ def __getattr__(name: str) -> Any:
 @functools.cache
 def _application() -> Application:
     os.environ.setdefault("STATEMENT_TIMEOUT", str(WEB_STATEMENT_TIMEOUT))
+    i18n.load()
     return Application()

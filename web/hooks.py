@@ -15,7 +15,7 @@ from flask import Blueprint, Flask, Response, json, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from sqlalchemy.orm import Session
 
-from core import clock, crypto
+from core import clock, crypto, i18n
 from core.db import database
 from core.errors import InvalidInput, NotAuthenticated, NotFound, RapportError
 from loyalty import operations, queries
@@ -66,6 +66,7 @@ class Review(BaseModel):
 def register(app: Flask) -> None:
     """Give the app its hooks."""
     blueprint = Blueprint("hooks", __name__, url_prefix="/hooks")
+    i18n.speaks(blueprint, lambda: i18n.ENGLISH)
     blueprint.add_url_rule("/reviews/<domain>", "review", receive_review, methods=["POST"])
     app.register_blueprint(blueprint)
 

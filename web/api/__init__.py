@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from flask import Blueprint, Flask, Response, json
 
+from core import i18n
 from web.api import (
     activities,
     document,
@@ -50,6 +51,7 @@ def register(app: Flask) -> None:
     """Give the app the API and its OpenAPI document."""
     app.url_map.converters |= {"id": IdConverter, "key": KeyConverter}
     blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
+    i18n.speaks(blueprint, lambda: i18n.ENGLISH)
     for operation in OPERATIONS:
         blueprint.add_url_rule(operation.rule, operation.name, operation, methods=[operation.method])
     program.publish_schema(blueprint)

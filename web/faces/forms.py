@@ -46,9 +46,7 @@ def guard() -> None:
     except BadSignature:
         owner = None
     if owner is None or owner != g.get("form_owner", ""):
-        raise StaleForm(
-            "This page was open for a long time, or in somebody else's name. Load it again, please."
-        )
+        raise StaleForm("This page was open for a long time, or in somebody else's name. Load it again, please.")
 
 
 def _forms() -> URLSafeTimedSerializer:
