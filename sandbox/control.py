@@ -242,8 +242,12 @@ def redact(domain: str) -> Any:
 
 @control.post("/<domain>/session-token")
 def session_token(domain: str) -> Response:
+    """For the app's pages and the till; `?surface=shopper` for checkout and account pages, of `customer` if any."""
     sandbox = running()
-    return jsonify(session_token=sandbox.app.session_token(sandbox.world.shop(domain)))
+    shop = sandbox.world.shop(domain)
+    if request.args.get("surface") == "shopper":
+        return jsonify(session_token=sandbox.app.shopper_token(shop, request.args.get("customer", type=int)))
+    return jsonify(session_token=sandbox.app.session_token(shop))
 
 
 @control.post("/<domain>/replay")

@@ -39,6 +39,13 @@ class App:
         }
         return jwt.encode(claims, self.api_secret, algorithm="HS256")
 
+    def shopper_token(self, shop: Shop, customer_id: int | None, seconds: int = 300) -> str:
+        """What a checkout or customer account extension is handed: no issuer, and a subject only when signed in."""
+        now = int(time.time())
+        claims = {"dest": shop.domain, "aud": self.api_key, "exp": now + seconds, "nbf": now - 1, "iat": now}
+        subject = {"sub": f"gid://shopify/Customer/{customer_id}"} if customer_id else {}
+        return jwt.encode({**claims, **subject, "jti": str(uuid.uuid4())}, self.api_secret, algorithm="HS256")
+
     def grant(self, world: World, shop: Shop, form: dict[str, Any]) -> Answer:
         """`POST /admin/oauth/access_token`: token exchange or refresh. Errors are OAuth's, with status 400 or 401."""
         if form.get("client_id") != self.api_key or form.get("client_secret") != self.api_secret:

@@ -6,7 +6,9 @@ Source: https://shopify.dev/docs/apps/build/authentication-authorization
 """
 
 import functools
+import re
 import ssl
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -24,6 +26,7 @@ from shops.models import DOMAIN, ShopToken
 TIMEOUT = httpx.Timeout(10, connect=3)
 # Refresh this long before the token ends, so that no call starts with a token that dies on the way.
 MARGIN = timedelta(minutes=5)
+_CUSTOMER = re.compile(r"gid://shopify/Customer/([1-9][0-9]{0,18})", re.ASCII)
 
 
 class OfflineToken(NamedTuple):
@@ -66,22 +69,47 @@ def store_client() -> httpx.Client:
 
 
 def verify_session_token(token: str, config: Settings | None = None) -> dict[str, Any]:
-    """The claims of a session token that App Bridge made for us. Raises NotAuthenticated.
+    """The claims of a session token that App Bridge, or the till, made for us. Raises NotAuthenticated.
 
     Signed by the current or previous secret, for our client id, not expired, `iss` and `dest` naming the same shop.
     """
-    config = config or settings()
+    claims = _claims(token, ("exp", "nbf", "iss", "dest", "aud", "sub"), config or settings())
+    shop_of(claims)
+    return claims
+
+
+class Shopper(NamedTuple):
+    """For whom a checkout or an account page runs. `customer_id` is None for somebody who has not signed in."""
+
+    shop: str
+    customer_id: int | None
+
+
+def verify_shopper_token(token: str, config: Settings | None = None) -> Shopper:
+    """Whom the token of a checkout or customer account extension speaks for. Raises NotAuthenticated.
+
+    These can't be exchanged, name no issuer, and write the shop with or without `https://`.
+    Source: https://shopify.dev/docs/api/checkout-ui-extensions/latest/apis/session-token
+    """
+    claims = _claims(token, ("exp", "nbf", "dest", "aud"), config or settings())
+    domain, subject = str(claims["dest"]).removeprefix("https://"), _CUSTOMER.fullmatch(str(claims.get("sub", "")))
+    # Whoever has an issuer is somebody of the staff, who is no customer.
+    if not DOMAIN.fullmatch(domain) or "iss" in claims:
+        raise NotAuthenticated("the session token is no shopper's")
+    return Shopper(domain, int(subject[1]) if subject else None)
+
+
+def _claims(token: str, required: Sequence[str], config: Settings) -> dict[str, Any]:
     for secret in config.webhook_secrets:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token, secret, algorithms=["HS256"], audience=config.shopify_api_key, leeway=5,
-                options={"require": ["exp", "nbf", "iss", "dest", "aud", "sub"]},
+                options={"require": list(required)},
             )  # fmt: skip
         except jwt.InvalidSignatureError:
             continue
         except jwt.PyJWTError as error:
             raise NotAuthenticated(f"the session token is not valid: {error}") from None
-        shop_of(claims)
         return claims
     raise NotAuthenticated("the session token is not signed by this app")
 
