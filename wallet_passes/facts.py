@@ -234,11 +234,6 @@ def _expiring(
     return {key: Expiring(due.points, due.at) for key, due in soonest.items() if due.at - AHEAD[0] <= now}
 
 
-def redemptions(session: Session, row: Pass) -> int:
-    """How often the member of a pass has redeemed."""
-    return redemptions_of_many(session, [_key(row)]).get(_key(row), 0)
-
-
 _REDEMPTIONS = (
     sa.select(Posting.shop_id, Posting.member_id, sa.func.count())
     .join(THESE, (Posting.shop_id == THESE.c.shop_id) & (Posting.member_id == THESE.c.member_id))
@@ -247,7 +242,9 @@ _REDEMPTIONS = (
 )
 
 
-def redemptions_of_many(session: Session, wanted: Collection[Key]) -> dict[Key, int]:
-    """How often these members have redeemed; those who never did are left out."""
-    rows = session.execute(_REDEMPTIONS, asked(wanted))
-    return {(shop_id, member_id): times for shop_id, member_id, times in rows}
+def generations(session: Session, rows: Collection[Pass]) -> dict[str, int]:
+    """The generation that each card's code is of now, by serial: what it carried along and each redemption since."""
+    redeemed = {
+        (shop, member): times for shop, member, times in session.execute(_REDEMPTIONS, asked([*map(_key, rows)]))
+    }
+    return {row.serial: max(row.generation, row.carried + redeemed.get(_key(row), 0)) for row in rows}

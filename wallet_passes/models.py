@@ -15,7 +15,8 @@ class Pass(Base):
     """A member's card. Unique on the member (one card each) and on the handle in its barcode.
 
     `version` counts changes of what it shows, `digest` tells whether there is one. `tag` and `modified_at` (whole
-    seconds) only ever grow. `generation` is the least that the barcode may have: redemptions move it on.
+    seconds) only ever grow. `generation` is the barcode's: redemptions move it on. `carried` of it are of before the
+    card became its present member's, whose redemptions are counted on from there.
     """
 
     __tablename__ = "passes"
@@ -28,6 +29,7 @@ class Pass(Base):
     # Of the person, as far as it is known (`fr`, `pt-BR`); the shop's own otherwise.
     language: Mapped[str | None] = mapped_column(sa.Text)
     generation: Mapped[int] = mapped_column(sa.Integer, server_default="0")
+    carried: Mapped[int] = mapped_column(sa.Integer, server_default="0")
     version: Mapped[int] = mapped_column(sa.Integer, server_default="0")
     digest: Mapped[str] = mapped_column(sa.Text, server_default="")
     # What it shows, as `content.Card` in JSON: a phone that fetches it need not wait for it to be worked out again.

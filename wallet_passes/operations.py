@@ -111,9 +111,15 @@ def merge_cards(session: Session, shop_id: int, deleted: int, kept: int) -> None
     The caller has locked both members and posts or records nothing before: whatever follows finds the card where it
     is, and wallets are told of it.
     """
-    has_one = sa.select(Pass.serial).where(Pass.shop_id == shop_id, Pass.member_id == kept).exists()
-    theirs = sa.update(Pass).where(Pass.shop_id == shop_id, Pass.member_id == deleted, ~has_one)
-    session.execute(theirs.values(member_id=kept, generation=Pass.generation + 1))
+    if session.scalar(sa.select(Pass.serial).where(Pass.shop_id == shop_id, Pass.member_id == kept)):
+        return
+    theirs = sa.select(Pass).where(Pass.shop_id == shop_id, Pass.member_id == deleted).with_for_update()
+    row = session.scalar(theirs.execution_options(populate_existing=True))
+    if row is not None:
+        # From here on what the other one redeems is counted, and no code that was shown so far may come again.
+        row.carried = facts.generations(session, [row])[row.serial] + 1
+        row.generation, row.member_id = row.carried, kept
+        session.flush()
 
 
 _asked = sa.select(Effect.target).where(
@@ -154,9 +160,9 @@ def _locked(session: Session, keys: Collection[Key]) -> dict[Key, Pass]:
 
 
 def _move_codes_on(session: Session, rows: Collection[Pass]) -> None:
-    redeemed = facts.redemptions_of_many(session, {(row.shop_id, row.member_id) for row in rows})
+    moved = facts.generations(session, rows)
     for row in rows:
-        row.generation = max(row.generation, redeemed.get((row.shop_id, row.member_id), 0))
+        row.generation = moved[row.serial]
 
 
 def _digest(current: Current) -> str:

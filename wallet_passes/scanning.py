@@ -100,7 +100,7 @@ def _scanned(session: Session, shop_id: int, code: str, now: datetime) -> Scan:
 
 def _of_still(session: Session, row: Pass, said: Code) -> str:
     # Counted here, not read from the pass: from the redemption's commit on, the code that made it can't spend again.
-    generation = max(row.generation, facts.redemptions(session, row))
+    generation = facts.generations(session, [row])[row.serial]
     return "current" if said.generation == generation % barcode.GENERATIONS else "outdated"
 
 

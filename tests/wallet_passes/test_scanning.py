@@ -43,6 +43,10 @@ def printed(wallet: Wallet, serial: str) -> str:
     return str(wallet.told(serial)["barcodes"][0]["message"])
 
 
+def redeem(wallet: Wallet, member: str) -> None:
+    assert wallet.store.post(f"/members/{member}/rewards", {"reward": "free-shipping"}).status_code == 201
+
+
 def scanned(store: Store) -> list[Any]:
     with database().transaction(store.shop_id) as session:
         here = sa.select(Event.data, Event.member_id, Event.actor).where(Event.kind == "pass.scanned")
@@ -85,6 +89,26 @@ MADE_OF_IT: tuple[Callable[[str], str], ...] = (
     lambda code: f"\n {code}\r\n",
     lambda code: code.replace("0", "O").replace("1", "l"),
 )
+
+
+@pytest.mark.parametrize("redeemed", [0, 2])
+def test_a_card_that_went_on_as_another_s_moves_on_with_each_redemption(
+    wallet: Wallet, noor: Customer, redeemed: int
+) -> None:
+    """Whatever either had redeemed before: no code that was shown once may ever spend again."""
+    twin = wallet.store.customer(8, "twin@example.com")
+    wallet.buy(2, twin, 2_000_00)
+    for _ in range(redeemed):
+        redeem(wallet, wallet.member(twin))
+    serial = wallet.card(wallet.member(noor))
+    codes = [printed(wallet, serial)]
+    wallet.merge(twin, noor)
+    assert ask(wallet.store, codes[0])["may"] == ["identify", "earn"]
+    for _ in range(2):
+        wallet.wait(lambda: ask(wallet.store, printed(wallet, serial))["validity"] == "current")
+        codes.append(printed(wallet, serial))
+        redeem(wallet, wallet.member(twin))
+        assert {ask(wallet.store, code)["validity"] for code in codes} == {"outdated"}
 
 
 def test_what_scanners_and_people_make_of_a_code(wallet: Wallet, noor: Customer) -> None:
