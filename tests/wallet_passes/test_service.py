@@ -89,7 +89,8 @@ def test_a_pass_that_is_removed_can_come_back(card: Card) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{", b'{"pushToken": 7}', b'{"pushToken": ""}', b'{"pushToken": "\\u0000"}']
+    "body",
+    [b"", b"[]", b"{", b"[" * 10_000, b"\xff", b'{"pushToken": 7}', b'{"pushToken": ""}', b'{"pushToken": "\\u0000"}'],
 )
 def test_a_registration_without_a_push_token_is_refused(card: Card, body: bytes) -> None:
     answer = card.registration("POST", json=None, data=body, content_type="application/json")
@@ -187,7 +188,14 @@ def test_devices_without_end_push_the_oldest_out(card: Card) -> None:
     assert f"{0:032x}" not in live
 
 
-@pytest.mark.parametrize("body", [b"", b"x" * 100, b"[1]", b'{"logs": 7}', b'{"logs": ["it went wrong", {"a": 1}]}'])
+def test_a_registration_is_small(card: Card) -> None:
+    answer = card.registration("POST", json=None, data=b"[" * 10**6, content_type="application/json")
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"x" * 100, b"[" * 10_000, b"[1]", b'{"logs": 7}', b'{"logs": ["it went wrong", {"a": 1}]}']
+)
 def test_the_log_takes_anything_small(card: Card, body: bytes) -> None:
     answer = card.call("POST", "/log", data=body, content_type="application/json", headers={})
     assert answer.status_code == 200

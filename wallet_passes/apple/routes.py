@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import msgspec
 from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.http import http_date
 
@@ -19,7 +20,7 @@ from wallet_passes.apple.operations import File
 from wallet_passes.operations import Current
 
 PASS = "application/vnd.apple.pkpass"
-LOG_LIMIT = 16 * 1024  # bytes
+LARGEST = 16 * 1024  # bytes of what a phone tells
 MOST_LINES = 20
 LONGEST_LINE = 500
 # Library ids and push tokens are hexadecimal today; Apple promises no more than that they are text.
@@ -41,7 +42,7 @@ def register(app: Flask) -> None:
 def add(device: str, pass_type: str, serial: str) -> tuple[str, int]:
     """Register a device for a pass: 201 when it is new, 200 when it was known; its push token is kept anew."""
     shop_id = _authorised(pass_type, serial)
-    push_token = _text((request.get_json(silent=True) or {}), "pushToken")
+    push_token = _text(_told(), "pushToken")
     with database().transaction(shop_id) as session:
         new = operations.register(session, shop_id, pass_type, serial, _plain(device), push_token)
     return "", 201 if new else 200
@@ -79,8 +80,7 @@ def show(pass_type: str, serial: str) -> Response:
 @service.post("/v1/log")
 def take_log() -> tuple[str, int]:
     """What went wrong on a phone, in its own words. Anybody may send them, so few and short ones are kept."""
-    request.max_content_length = LOG_LIMIT
-    told = request.get_json(silent=True)
+    told = _told()
     lines = told.get("logs") if isinstance(told, dict) else None
     for line in (lines if isinstance(lines, list) else [])[:MOST_LINES]:
         log.info("a phone tells", line=str(line)[:LONGEST_LINE])
@@ -134,6 +134,15 @@ def _since() -> datetime | None:
     except ValueError:
         return None
     return since if since.tzinfo else since.replace(tzinfo=UTC)
+
+
+def _told() -> Any:
+    """What was sent, as JSON; None for what is none, or is nested to exhaust us."""
+    request.max_content_length = LARGEST
+    try:
+        return msgspec.json.decode(request.get_data())
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
 
 
 def _text(body: Any, name: str) -> str:
