@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.db import Database
-from core.errors import NotFound
+from core.errors import NotAuthenticated, NotFound
 from shops.models import Shop
 
 
@@ -25,6 +25,16 @@ def shop_by_domain(session: Session, domain: str) -> Shop:
     shop = session.scalar(sa.select(Shop).where(Shop.domain == domain))
     if shop is None:
         raise NotFound(f"no shop {domain} has installed the app", code="no_shop")
+    return shop
+
+
+def installed_shop(session: Session, domain: str) -> Shop:
+    """A shop that has the app now: what Shopify's signature says is answered for no other. Raises NotAuthenticated."""
+    shop = session.scalar(sa.select(Shop).where(Shop.domain == domain))
+    if shop is None:
+        raise NotAuthenticated("this shop has not installed the app")
+    if shop.uninstalled_at is not None:
+        raise NotAuthenticated("this shop has uninstalled the app")
     return shop
 
 

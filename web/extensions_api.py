@@ -24,7 +24,7 @@ from loyalty.rewards.models import MemberReward
 from shops import tokens
 from shops.admin import Admin
 from shops.models import Shop
-from shops.queries import shop_by_domain
+from shops.queries import installed_shop
 from wallet_passes import scanning
 from web import shopper
 from web.api import present
@@ -58,12 +58,7 @@ def _from_anywhere(response: Response) -> Response:
 def _shop(domain: str) -> Iterator[tuple[Session, Shop]]:
     """A transaction for a shop that has the app. Raises NotAuthenticated."""
     with database().transaction() as session:
-        try:
-            shop = shop_by_domain(session, domain)
-        except NotFound:
-            raise NotAuthenticated("this shop has not installed the app") from None
-        if shop.uninstalled_at is not None:
-            raise NotAuthenticated("this shop has uninstalled the app")
+        shop = installed_shop(session, domain)
         open_shops(session, [shop.id])
         yield session, shop
 
