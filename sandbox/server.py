@@ -11,7 +11,7 @@ import msgspec
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from sandbox import answers, faults, seed
+from sandbox import answers, basket, faults, seed
 from sandbox.admin_api import VERSIONS, AdminApi, schema
 from sandbox.apple.pages import iphone
 from sandbox.apple.world import Apple
@@ -22,7 +22,6 @@ from sandbox.oauth import App
 from sandbox.orders import OrderError
 from sandbox.outbox import Outbox, Weather
 from sandbox.store import Store
-from sandbox.storefront import storefront
 from sandbox.stripe.world import Stripe
 from sandbox.world import NotFound, World
 
@@ -77,7 +76,7 @@ def create_app(sandbox: Sandbox) -> Flask:
     if sandbox.stripe:
         sandbox.stripe.mount(app)
     app.register_blueprint(shopify)
-    app.register_blueprint(storefront)
+    app.register_blueprint(basket.storefront)
     app.register_error_handler(NotFound, lambda error: (jsonify(errors=str(error)), 404))
     app.register_error_handler(OrderError, lambda error: (jsonify(errors=str(error)), 422))
     app.add_url_rule("/healthz", view_func=lambda: {"status": "ok"}, endpoint="healthz")

@@ -55,7 +55,7 @@ def _from_anywhere(response: Response) -> Response:
 
 
 @contextmanager
-def _shop(domain: str) -> Iterator[tuple[Session, Shop]]:
+def open_shop(domain: str) -> Iterator[tuple[Session, Shop]]:
     """A transaction for a shop that has the app. Raises NotAuthenticated."""
     with database().transaction() as session:
         shop = installed_shop(session, domain)
@@ -97,13 +97,13 @@ def _member(session: Session, shop_id: int, customer_id: int) -> Member:
 # What is asked.
 
 
-def _asked() -> Mapping[str, Any]:
+def asked() -> Mapping[str, Any]:
     """The JSON object that was sent. Raises InvalidInput."""
     request.max_content_length = MOST_BODY
-    asked = request.get_json(silent=True) if request.is_json else None
-    if not isinstance(asked, dict):
+    sent = request.get_json(silent=True) if request.is_json else None
+    if not isinstance(sent, dict):
         raise InvalidInput("send a JSON object", code="not_json")
-    return asked
+    return sent
 
 
 def _customer_id(value: object) -> int:
@@ -121,7 +121,7 @@ def pos_customer() -> Response:
     """`?customer_id=`: the program and, if they are a member, what this customer has and can have at the till."""
     domain, _ = _staff()
     customer_id = _customer_id(request.args.get("customer_id", ""))
-    with _shop(domain) as (session, shop):
+    with open_shop(domain) as (session, shop):
         return jsonify(shopper.about(session, shop, shopper.member_of(session, shop.id, customer_id), POS))
 
 
@@ -129,14 +129,14 @@ def pos_customer() -> Response:
 def pos_enrol() -> Response:
     """Make a customer a member, as their first order would. Doing it again changes nothing."""
     domain, _ = _staff()
-    customer_id = _customer_id(_asked().get("customer_id", ""))
-    with _shop(domain) as (_, shop):
+    customer_id = _customer_id(asked().get("customer_id", ""))
+    with open_shop(domain) as (_, shop):
         shop_id = shop.id
     with Admin.of(database(), shop_id) as admin:
         found = admin.call("customer_get", id=f"gid://shopify/Customer/{customer_id}")["customer"]
     if found is None:
         raise NotFound("this shop has no such customer", code="no_customer")
-    with _shop(domain) as (session, shop):
+    with open_shop(domain) as (session, shop):
         enrol(session, [_known(shop.id, customer_id, found)], programs.load(session, [shop.id]))
         return jsonify(shopper.about(session, shop, _member(session, shop.id, customer_id), POS))
 
@@ -152,21 +152,21 @@ def _known(shop_id: int, customer_id: int, told: Mapping[str, Any]) -> Customer:
 def pos_redeem() -> tuple[Response, int]:
     """Redeem a reward for a customer; its code goes onto the cart."""
     domain, actor = _staff()
-    asked = _asked()
-    customer_id = _customer_id(asked.get("customer_id", ""))
-    with _shop(domain) as (session, shop):
+    sent = asked()
+    customer_id = _customer_id(sent.get("customer_id", ""))
+    with open_shop(domain) as (session, shop):
         member = _member(session, shop.id, customer_id)
-        return jsonify(shopper.redeem(session, member, asked, channel=POS, actor=actor)), 201
+        return jsonify(shopper.redeem(session, member, sent, channel=POS, actor=actor)), 201
 
 
 @pages.post("/pos/scan")
 def pos_scan() -> Response:
     """Read a card's code. What is wrong with it is an answer: `text` says it to staff."""
     domain, actor = _staff()
-    code = _asked().get("code")
+    code = asked().get("code")
     if not isinstance(code, str) or len(code) > 500:
         raise InvalidInput("code must be text of at most 500 characters", code="bad_code")
-    with _shop(domain) as (session, shop):
+    with open_shop(domain) as (session, shop):
         found = scanning.scan(session, shop.id, code, actor=actor, location="pos")
         known = found.member_id if scanning.IDENTIFY in found.may else None
         member = members.member(session, shop.id, known) if known else None
@@ -186,7 +186,7 @@ def pos_reward(reward_id: int) -> Response:
 
 def _reward(domain: str, reward_id: int, whose: Callable[[Session, Shop], Member]) -> Response:
     """A member's own reward. Raises NotFound for anybody else's."""
-    with _shop(domain) as (session, shop):
+    with open_shop(domain) as (session, shop):
         member = whose(session, shop)
         row = session.get(MemberReward, (shop.id, reward_id)) if reward_id <= MAX_ID else None
         if row is None or row.member_id != member.id:
@@ -202,17 +202,17 @@ def _reward(domain: str, reward_id: int, whose: Callable[[Session, Shop], Member
 def shopper_me() -> Response:
     """The program, and what the customer who is signed in has. Without one, `member` is null."""
     who = _shopper()
-    with _shop(who.shop) as (session, shop):
+    with open_shop(who.shop) as (session, shop):
         return jsonify(shopper.about(session, shop, shopper.member_of(session, shop.id, who.customer_id), ONLINE))
 
 
 @pages.post("/shopper/redeem")
 def shopper_redeem() -> tuple[Response, int]:
     """Redeem a reward of the customer who is signed in."""
-    who, asked = _shopper(), _asked()
-    with _shop(who.shop) as (session, shop):
+    who, sent = _shopper(), asked()
+    with open_shop(who.shop) as (session, shop):
         member = _signed_in(session, shop, who)
-        return jsonify(shopper.redeem(session, member, asked, channel=ONLINE, actor=f"member:{member.id}")), 201
+        return jsonify(shopper.redeem(session, member, sent, channel=ONLINE, actor=f"member:{member.id}")), 201
 
 
 @pages.get("/shopper/rewards/<int:reward_id>")
@@ -226,7 +226,7 @@ def shopper_reward(reward_id: int) -> Response:
 def shopper_order(order_id: int) -> Response:
     """What the customer's own order brought, in a sentence. Raises NotFound while we have not heard of it."""
     who = _shopper()
-    with _shop(who.shop) as (session, shop):
+    with open_shop(who.shop) as (session, shop):
         member = _signed_in(session, shop, who)
         published = programs.load(session, [shop.id])
         if order_id > MAX_ID:

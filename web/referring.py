@@ -220,7 +220,7 @@ def _landing(found: Referrer, who: Visitor, *, claimed: ReferralClaim | None = N
 def _offer(found: Referrer) -> dict[str, Any]:
     """What the page says of the invitation."""
     benefit, currency, shop = found.offer.benefit, g.shop.currency, _shop_name()
-    gives, who = sharing.worth(benefit, currency), _shown_name(found)
+    gives, who = sharing.worth(benefit, currency), shown_name(found)
     text = "{who} gives you {gives}" if gives else "{who} invites you to {shop}"
     return {
         "gives": gives,
@@ -233,7 +233,7 @@ def _offer(found: Referrer) -> dict[str, Any]:
     }
 
 
-def _shown_name(found: Referrer) -> str:
+def shown_name(found: Referrer) -> str:
     """Members name themselves, and strangers read it: an address, an offer or a sentence is no name."""
     name = (found.name or "")[:LONGEST_NAME]
     if found.partner:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from sandbox.catalogue import PRODUCTS
 from sandbox.testing import Running
 from tests.sandbox.conftest import DEMO, PLAIN
 
@@ -101,3 +102,30 @@ def new_customers(segment: str) -> dict[str, Any]:
             "items": {"all": True},
         },
     }
+
+
+def test_the_cart_keeps_what_is_put_into_it(shopper: httpx.Client) -> None:
+    shopper.post("/cart/add", data={"id": BEANS})
+    shopper.post("/cart/add", data={"id": BEANS, "quantity": 2})
+    held = shopper.get("/cart.js").json()
+    assert [(item["id"], item["quantity"]) for item in held["items"]] == [(BEANS, 3)]
+    assert held["items_subtotal_price"] == 3 * held["items"][0]["price"]
+    changed = shopper.post("/cart/change.js", json={"id": BEANS, "quantity": 0}).json()
+    assert (changed["items"], changed["item_count"]) == ([], 0)
+
+
+def test_the_cart_notes_who_brought_the_shopper(shopper: httpx.Client) -> None:
+    noted = shopper.post("/cart/update.js", json={"attributes": {"rapport_ref": "ANNA7K"}})
+    assert noted.status_code == 200
+    assert shopper.get("/cart.js").json()["attributes"] == {"rapport_ref": "ANNA7K"}
+
+
+def test_every_page_carries_the_apps_blocks(shopper: httpx.Client) -> None:
+    assert "<rapport-launcher" in shopper.get("/").text
+    assert "<rapport-rewards" in shopper.get("/pages/rewards").text
+    assert "<rapport-cart" not in shopper.get("/cart").text  # nothing in it
+    product = next(item for item in PRODUCTS if item.variant_id == BEANS).product_id
+    assert "<rapport-earn" in shopper.get(f"/products/{product}").text
+    script = shopper.get("/cdn/rapport/rapport.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert shopper.get("/products/1").status_code == 404
