@@ -168,16 +168,19 @@ def test_an_ailing_push_service_is_tried_again(wallet: Wallet) -> None:
     wallet.wait(lambda: wallet.shows(serial, "points") == "140")
 
 
-def test_a_refused_certificate_is_seen(wallet: Wallet) -> None:
+@pytest.mark.parametrize(
+    "answer", [Answer(403, "BadCertificate"), Answer(400, "TopicDisallowed"), Answer(405, "MethodNotAllowed")]
+)
+def test_what_apple_refuses_is_seen(wallet: Wallet, answer: Answer) -> None:
     noor = wallet.store.customer(7)
     wallet.buy(1, noor)
     wallet.card(wallet.member(noor))
-    wallet.apple.pushes.planned.append(Answer(403, "BadCertificate"))
+    wallet.apple.pushes.planned.append(answer)
     wallet.buy(2, noor, 10_00)
     wallet.work()
     with database().transaction(wallet.store.shop_id) as session:
         failed = session.scalars(sa.select(Effect.error).where(Effect.kind == EFFECT, Effect.state == "failed")).all()
-    assert failed == ["Apple refuses our pushes: BadCertificate"]
+    assert failed == [f"Apple refuses our pushes: {answer.reason}"]
 
 
 # The end of a card.

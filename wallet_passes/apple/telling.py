@@ -164,7 +164,7 @@ def _record(session: Session, told: Sequence[tuple[Due, Reply]], now: datetime) 
     """Who has been told of which version; devices that are gone lose their registrations."""
     _record_taken(session, [one for one, reply in told if reply.taken], now)
     for one, reply in told:
-        if reply.status == 410 or reply.reason in _NEVER:
+        if _is_gone(reply):
             _drop(session, one, reply, now)
 
 
@@ -192,6 +192,10 @@ def _record_taken(session: Session, taken: Sequence[Due], now: datetime) -> None
     )
 
 
+def _is_gone(reply: Reply) -> bool:
+    return reply.status == 410 or reply.reason in _NEVER
+
+
 def _drop(session: Session, one: Due, reply: Reply, now: datetime) -> None:
     """Remove what was registered before the device went; it may have come back since with the same token.
 
@@ -213,10 +217,10 @@ def _wrong(told: Sequence[Reply | Exception]) -> Exception | None:
     if errors:
         return errors[0]
     replies = [one for one in told if isinstance(one, Reply)]
-    refused = [reply for reply in replies if reply.status == 403]
-    if refused:
-        return PermanentFailure(f"Apple refuses our pushes: {refused[0].reason}")
     later = [reply for reply in replies if reply.status == 429 or reply.status >= 500]
+    refused = [reply for reply in replies if not (reply.taken or reply in later or _is_gone(reply))]
+    if refused:
+        return PermanentFailure(f"Apple refuses our pushes: {refused[0].reason or refused[0].status}")
     if later:
         said = f"{later[0].status} {later[0].reason}".rstrip()
         return Unavailable(f"Apple's push service asks us to wait ({said})")
