@@ -17,6 +17,7 @@ from core import effects, i18n, jobs, logs
 from core.config import Settings, settings
 from core.db import database
 from core.jobs import Hinted, Periodic
+from loyalty import programs
 from loyalty.commands import ledger, privacy
 from loyalty.publishing import operations as publishing
 from loyalty.publishing.commands import program
@@ -32,6 +33,7 @@ from referrals.payouts import routes as payouts
 from referrals.payouts.commands import payouts as payout_commands
 from referrals.payouts.operations import ACCOUNT, PAY
 from referrals.queries import with_rewards_under_way
+from shops import operations as installing
 from shops.commands import api_key, review_hook, rotated, shop
 from tiers import free_shipping, perks, recalculation
 from tiers.commands import tier, tiers
@@ -60,6 +62,7 @@ HINTED: tuple[Hinted, ...] = (drain.HINT, *map(effects.hinted, (effects.QUEUE, "
 
 # The one list of periodic work. Seconds between two starts.
 PERIODIC: tuple[Periodic, ...] = (
+    Periodic("keep tokens warm", 43200, "shops.jobs.warm_tokens"),
     Periodic("review lapsed tiers", 60, "tiers.jobs.review_lapsed"),
     Periodic("recalculate changed ladders", 30, "tiers.jobs.recalculate"),
     Periodic("reconcile perks", 86400, "tiers.jobs.reconcile_perks"),
@@ -151,6 +154,7 @@ def wire() -> None:
     )
     referrals.tier_at[:] = [lambda *asked: tier_at(*asked).key]
     rotated[:] = [uploads.rotate_encryption]
+    installing.welcome[:] = [programs.publish_first]
     database().after_commit[:] = [effects.hint_after_commit]
 
 

@@ -83,6 +83,12 @@ class NotYet(Exception):
         self.until = until
 
 
+def _not_before(error: Exception) -> datetime | None:
+    """When to carry out again what did not fail. An error of a room above may say so, too, by its `until`."""
+    until: datetime | None = getattr(error, "until", None)
+    return until
+
+
 class Source(Protocol):
     """The part of an event that decides which effects follow."""
 
@@ -380,9 +386,9 @@ def _hold(session: Session, batch: Sequence[Claimed], *, wait: bool) -> set[Want
 
 def _write_failures(session: Session, failed: Sequence[tuple[Claimed, Exception]]) -> None:
     # Also when it was asked for meanwhile: that is what the waiting is for.
-    later = [(*one.wanted, error.until) for one, error in failed if isinstance(error, NotYet)]
+    later = [(*one.wanted, until) for one, error in failed if (until := _not_before(error))]
     update_rows(session, _TABLE, _KEY, ("due_at",), later)
-    wrong = [_put_back(one, error) for one, error in failed if not isinstance(error, NotYet)]
+    wrong = [_put_back(one, error) for one, error in failed if not _not_before(error)]
     update_rows(session, _TABLE, _VERSION, ("state", "attempts", "error", "due_at"), wrong)
 
 

@@ -15,6 +15,7 @@ PENDING = Gauge("rapport_inbox_pending", "Deliveries waiting in the inbox", mult
 EFFECTS = Counter("rapport_effects_total", "Effects carried out", ["kind", "outcome"])
 REQUESTS = Histogram("rapport_request_seconds", "HTTP requests outside the door", ["endpoint", "status"])
 SHOPIFY_CALLS = Histogram("rapport_shopify_call_seconds", "Admin GraphQL calls", ["operation", "outcome"])
+SHOPIFY_WAITS = Histogram("rapport_shopify_wait_seconds", "Waiting for a shop to allow the next Admin call")
 CERTIFICATE_DAYS = Gauge(
     "rapport_apple_certificate_expires_days",
     "Days until the operator's pass certificate expires",

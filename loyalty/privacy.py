@@ -26,6 +26,7 @@ from loyalty.models import DataExport, Erasure, Member, Order
 from loyalty.operations import customer_subject, email_subject
 from loyalty.orders import read_orders
 from loyalty.rules import OrderState
+from shops import operations as shops
 from shops.models import Shop
 
 EXPORTS_LIVE = timedelta(days=30)
@@ -304,19 +305,42 @@ def erase_shop(session: Session, shop_id: int) -> None:
 
     From the ledgers nobody may delete but the function that erases a shop.
     """
-    tables = _tables_with(session, "shop_id", and_only="has_table_privilege(c.oid, 'DELETE')")
-    # The inbox first: that waits for a drain under way, whose postings are then here to be erased as well.
-    for table in sorted(tables, key=lambda name: name != "inbox"):
-        session.execute(sa.text(f"DELETE FROM {table} WHERE shop_id = :shop_id"), {"shop_id": shop_id})
-    session.execute(sa.select(sa.func.erase_shop_ledger(shop_id)))
+    _empty(session, shop_id)
     session.execute(
         sa.update(Shop)
         .where(Shop.id == shop_id)
         .values(
-            name=Shop.domain, public_url=None, scopes="", settings={}, redacted_at=clock.now(),
+            name=Shop.domain, shopify_id=None, public_url=None, scopes="", settings={}, redacted_at=clock.now(),
+            paused_at=None, paused_until=None, paused_status=None,
             uninstalled_at=sa.func.coalesce(Shop.uninstalled_at, clock.now()),
         )
     )  # fmt: skip
+
+
+# What outlives a fresh start: access to the shop, to our API and to Apple, and who is to stay forgotten.
+KEPT_AFRESH = frozenset({"shop_tokens", "api_keys", "apple_certificates", "erasures"})
+
+
+def start_afresh(session: Session, shop_id: int, *, actor: str) -> None:
+    """A shop that came back begins anew: members, points, program and cards of before are gone for good.
+
+    `shops.operations.welcome` gives it again what a new shop gets. Raises Conflict where there is nothing to decide.
+    """
+    shop = shops.decide(session, shop_id)
+    _empty(session, shop_id, but=KEPT_AFRESH)
+    shop.settings = {}
+    session.flush()
+    for step in shops.welcome:
+        step(session, shop_id)
+    record(session, [Happened(shop_id, "shop.started_afresh", {}, clock.now(), actor=actor)])
+
+
+def _empty(session: Session, shop_id: int, but: frozenset[str] = frozenset()) -> None:
+    tables = _tables_with(session, "shop_id", and_only="has_table_privilege(c.oid, 'DELETE')")
+    # The inbox first: that waits for a drain under way, whose postings are then here to be erased as well.
+    for table in sorted(set(tables) - but, key=lambda name: (name != "inbox", name)):
+        session.execute(sa.text(f"DELETE FROM {table} WHERE shop_id = :shop_id"), {"shop_id": shop_id})
+    session.execute(sa.select(sa.func.erase_shop_ledger(shop_id)))
 
 
 def _tables_with(session: Session, column: str, and_only: str = "true") -> list[str]:

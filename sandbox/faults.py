@@ -2,13 +2,15 @@
 
 A fault with a `field` waits for a call of that root field of the Admin API; one without spoils whatever comes.
 
-- `html`, `rate_limit`, `500`, `502`, `503`: answered at once, nothing is done.
+- `html`, `rate_limit`, `redirect` (to another host), `401`, `402`, `404`, `423`, `500`, `502`, `503`: answered at once,
+  nothing is done.
 - `throttle`: THROTTLED under HTTP 200.
 - `delay`, and `timeout` as its older name: answered after `seconds`.
 - `timeout_before`, `timeout_after`: after `seconds` the connection ends without an answer; before or after the call was
   carried out.
 - `user_errors`: the field's payload is empty but for `user_errors`.
 - `access_denied`: ACCESS_DENIED under HTTP 200.
+- `null`: the field is null under HTTP 200, and nothing says why.
 """
 
 import socket
@@ -24,8 +26,9 @@ from sandbox.admin_api import Forced, checked, fields, schema
 from sandbox.nodes import Node, user_error
 from sandbox.orders import OrderError
 
-PLAIN = ("html", "rate_limit", "500", "502", "503", "throttle", "delay", "timeout")
-AIMED = ("timeout_before", "timeout_after", "user_errors", "access_denied")
+STATUSES = ("401", "402", "404", "423", "500", "502", "503")
+PLAIN = ("html", "rate_limit", "redirect", *STATUSES, "throttle", "delay", "timeout")
+AIMED = ("timeout_before", "timeout_after", "user_errors", "access_denied", "null")
 
 
 class UserError(msgspec.Struct, forbid_unknown_fields=True):
@@ -80,6 +83,8 @@ def transport(fault: Fault) -> Response | None:
         return Response("<!doctype html><title>Store</title><h1>Just a moment</h1>", 200, mimetype="text/html")
     elif fault.kind == "rate_limit":
         return Response('{"errors":"Exceeded 2 calls per second"}', 429, {"Retry-After": "1.0"})
+    elif fault.kind == "redirect":
+        return Response(status=301, headers={"Location": "https://elsewhere.example/"})
     elif fault.kind == "throttle":
         request.environ["sandbox.throttle"] = True
     elif fault.kind.isdigit():
@@ -92,6 +97,7 @@ def forced(fault: Fault) -> dict[str, Forced]:
     made: dict[str, Callable[[], Any]] = {
         "user_errors": lambda: refusal(fault),
         "access_denied": lambda: denied(fault.field or ""),
+        "null": lambda: None,
     }
     return {fault.field or "": Forced(made[fault.kind])} if fault.kind in made else {}
 

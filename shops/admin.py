@@ -1,4 +1,4 @@
-"""The Admin GraphQL client: one POST with a time-out, tried again when throttled or when Shopify stumbles.
+"""The Admin GraphQL client: one POST with a time-out, paced by what the shop allows, tried again when Shopify stumbles.
 
 Documents live in `shops/graphql/*.graphql` and are validated against the published schema in a test. An answer that is
 HTML, a redirect, errors under a 200, or no data is an error here. Source: https://shopify.dev/docs/api/usage/limits
@@ -6,22 +6,37 @@ HTML, a redirect, errors under a 200, or no data is an error here. Source: https
 
 import functools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
-from core import metrics
+from core import logs, metrics
 from core.config import settings
 from core.db import Database
 from core.effects import PermanentFailure
 from core.errors import NotAuthenticated, RapportError, Unavailable
-from shops import tokens
+from shops import pauses, tokens
+from shops.buckets import Status, buckets
 from shops.models import Shop
+from shops.pauses import ShopPaused
 
 DOCUMENTS = Path(__file__).parent / "graphql"
 TRIES = 5
+STUMBLE = 0.25  # seconds until the second try after no answer; doubled each time
+LONGEST_WAIT = 20.0  # seconds for the shop's bucket to fill; work that would wait longer comes back later
+_UNKNOWN_COST = 10.0
+
+log = logs.logger(__name__)
+
+
+class UserError(NamedTuple):
+    """One thing Shopify did not like: which field of the input, in which words, and its code such as `TAKEN`."""
+
+    field: tuple[str, ...]
+    message: str
+    code: str | None
 
 
 class AdminRefused(RapportError):
@@ -29,9 +44,10 @@ class AdminRefused(RapportError):
 
     code = "shopify_refused"
 
-    def __init__(self, detail: str, codes: Iterable[str] = ()) -> None:
+    def __init__(self, detail: str, codes: Iterable[str] = (), errors: Sequence[UserError] = ()) -> None:
         super().__init__(detail)
-        self.codes = frozenset(codes)
+        self.errors = tuple(errors)
+        self.codes = frozenset(codes) | {error.code for error in errors if error.code}
 
 
 class AccessDenied(AdminRefused):
@@ -44,28 +60,73 @@ class Ambiguous(Unavailable):
     """No answer that says whether the call was carried out: look before it is tried again."""
 
 
+class _Again(Exception):
+    """Nothing was done, or nothing could be: try again so many seconds later, or fail with `error`."""
+
+    def __init__(self, error: RapportError, seconds: float) -> None:
+        super().__init__(error.detail)
+        self.error, self.seconds = error, seconds
+
+
 @functools.cache
 def document(name: str) -> str:
     """The text of a `.graphql` document by its file name without ending."""
     return (DOCUMENTS / f"{name}.graphql").read_text()
 
 
-class Admin:
-    """One shop's Admin API. Holds its access token for the length of a job and sends it to the shop's host only."""
+@functools.cache
+def reads(name: str) -> bool:
+    """Whether a document only reads, so that asking twice does no harm."""
+    text = "\n".join(line for line in document(name).splitlines() if not line.startswith("#"))
+    return not text.lstrip().startswith("mutation")
 
-    def __init__(self, domain: str, access_token: str) -> None:
+
+class Keeper:
+    """What a client does for its shop when Shopify says that a token no longer works or that the shop rests."""
+
+    def __init__(self, database: Database, shop_id: int, domain: str, paused: bool) -> None:
+        self._database, self._shop_id, self._domain, self._paused = database, shop_id, domain, paused
+
+    def renew(self, refused: str) -> str:
+        """Another token than the one that was refused. Raises NotAuthenticated, Unavailable."""
+        return tokens.working(self._database, self._shop_id, self._domain, refused=refused)
+
+    def pause(self, status: int) -> ShopPaused:
+        return pauses.pause(self._database, self._shop_id, status)
+
+    def answered(self) -> None:
+        if self._paused:
+            self._paused = False
+            pauses.wake(self._database, self._shop_id)
+
+
+class Admin:
+    """One shop's Admin API. Holds its access token for the length of a job and sends it to the shop's host only.
+
+    `patient` calls leave a part of what the shop allows to those that somebody waits for.
+    """
+
+    def __init__(self, domain: str, access_token: str, keeper: Keeper | None = None, *, patient: bool = False) -> None:
         self._domain = domain
         self._token = access_token
+        self._keeper = keeper
+        self._patient = patient
+        self._renewed = False
         self._client = tokens.store_client()
 
     @classmethod
-    def of(cls, database: Database, shop_id: int) -> "Admin":
-        """The client of a shop, with a fresh token. Raises NotAuthenticated, Unavailable, PermanentFailure."""
+    def of(cls, database: Database, shop_id: int, *, patient: bool = False) -> "Admin":
+        """The client of a shop, with a fresh token.
+
+        Raises NotAuthenticated, Unavailable (ShopPaused while it rests), PermanentFailure for one that has left.
+        """
         with database.transaction(shop_id) as session:
             shop = session.get(Shop, shop_id)
             if shop is None or shop.uninstalled_at is not None:
                 raise PermanentFailure("the shop has uninstalled the app")
-            return cls(shop.domain, tokens.access_token(session, shop_id, shop.domain))
+            pauses.check(shop)
+        keeper = Keeper(database, shop_id, shop.domain, shop.paused_at is not None)
+        return cls(shop.domain, tokens.working(database, shop_id, shop.domain), keeper, patient=patient)
 
     def __enter__(self) -> "Admin":
         return self
@@ -77,43 +138,138 @@ class Admin:
         """Run the document `name` and return its data.
 
         Raises AdminRefused and AccessDenied (nothing was done), NotAuthenticated, Unavailable (nothing was done) and
-        Ambiguous (perhaps it was).
+        Ambiguous (perhaps it was). A document that only reads is asked again before that.
         """
         for tried in range(TRIES):
-            began = time.perf_counter()
-            answer = self._post(name, variables)
-            outcome = "throttled" if _throttled(answer) else "errors" if answer.get("errors") else "ok"
-            metrics.SHOPIFY_CALLS.labels(name, outcome).observe(time.perf_counter() - began)
-            if outcome == "throttled":
-                time.sleep(_restored_in(answer, tried))
-                continue
-            if outcome == "errors" or not isinstance(answer.get("data"), dict):
-                raise _refusal(name, answer)
-            data: dict[str, Any] = answer["data"]
-            _raise_user_errors(name, data)
-            return data
-        raise Unavailable("Shopify is throttling this shop; try again")
+            try:
+                return self._attempt(name, variables, tried)
+            except _Again as again:
+                if tried == TRIES - 1:
+                    raise again.error from None
+                time.sleep(again.seconds)
+        raise AssertionError("the last try ends in an answer or an error")
 
-    def _post(self, name: str, variables: dict[str, Any]) -> dict[str, Any]:
-        url = f"https://{self._domain}/admin/api/{settings().shopify_api_version}/graphql.json"
+    def _attempt(self, name: str, variables: dict[str, Any], tried: int) -> dict[str, Any]:
+        cost = self._await_turn(name)
+        began, outcome, told = time.perf_counter(), "failed", None
         try:
-            response = self._client.post(
-                url,
-                json={"query": document(name), "variables": variables},
-                headers={"X-Shopify-Access-Token": self._token},
-            )
-            answer = response.json() if response.status_code == 200 else None
+            answer = self._answer(name, variables, tried)
+            told = Status.told(answer)
+            data, outcome = _read(name, answer, tried), "ok"
+            return data
+        except (_Again, RapportError) as error:
+            outcome = _outcome(error)
+            raise
+        finally:
+            buckets.settle(self._domain, cost, told)
+            _costs[name] = told.requested if told else cost
+            seconds = time.perf_counter() - began
+            metrics.SHOPIFY_CALLS.labels(name, outcome).observe(seconds)
+            log.info(
+                "shopify call", shop=self._domain, operation=name, outcome=outcome, ms=round(seconds * 1000),
+                attempt=tried + 1, cost=told and told.actual, left=told and told.available,
+            )  # fmt: skip
+
+    def _await_turn(self, name: str) -> float:
+        """Wait until the shop's bucket holds what the call will cost, and take it out."""
+        cost, waited = _costs.get(name, _UNKNOWN_COST), 0.0
+        while seconds := buckets.take(self._domain, cost, patient=self._patient):
+            waited += seconds
+            if waited > LONGEST_WAIT:
+                raise Unavailable("Shopify is throttling this shop; try again")
+            metrics.SHOPIFY_WAITS.observe(seconds)
+            time.sleep(seconds)
+        return cost
+
+    def _answer(self, name: str, variables: dict[str, Any], tried: int) -> dict[str, Any]:
+        try:
+            response = self._post(name, variables)
         except (httpx.ConnectError, httpx.ConnectTimeout):
-            raise Unavailable("Shopify does not answer; try again") from None
-        except (httpx.HTTPError, ValueError):
-            raise Ambiguous("Shopify gave no answer; it may have done what was asked") from None
-        if response.status_code in (401, 403):
-            raise NotAuthenticated("Shopify no longer takes this shop's token")
-        if response.status_code == 429:
-            raise Unavailable("Shopify is throttling this shop; try again")
+            raise _Again(Unavailable("Shopify does not answer; try again"), STUMBLE * 2**tried) from None
+        except httpx.HTTPError:
+            raise _stumbled(name, "Shopify gave no answer; it may have done what was asked", tried) from None
+        self._check_status(name, response, tried)
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
         if not isinstance(answer, dict):
-            raise Ambiguous(f"Shopify answered {response.status_code}; it may have done what was asked")
+            raise _stumbled(name, "Shopify answered what is no data; it may have done what was asked", tried)
+        if self._keeper:
+            self._keeper.answered()
+        self._renewed = False
         return answer
+
+    def _post(self, name: str, variables: dict[str, Any]) -> httpx.Response:
+        return self._client.post(
+            f"https://{self._domain}/admin/api/{settings().shopify_api_version}/graphql.json",
+            json={"query": document(name), "variables": variables},
+            headers={"X-Shopify-Access-Token": self._token},
+        )
+
+    def _check_status(self, name: str, response: httpx.Response, tried: int) -> None:
+        status = response.status_code
+        if status == 200:
+            return
+        if status == 401:
+            self._renew()
+        if status in (401, 403):
+            raise NotAuthenticated("Shopify no longer takes this shop's token")
+        if status in pauses.WHY:
+            raise self._keeper.pause(status) if self._keeper else ShopPaused(status)
+        if status == 429:
+            raise _Again(Unavailable("Shopify is throttling this shop; try again"), _retry_after(response, tried))
+        if response.is_redirect:
+            # Never followed: the token is for the shop's own host and no other.
+            raise Unavailable("Shopify sends this shop's calls elsewhere; open the app in the shop's admin")
+        raise _stumbled(name, f"Shopify answered {status}; it may have done what was asked", tried)
+
+    def _renew(self) -> None:
+        """A token that ended or was replaced while the job went on: one other is tried."""
+        if self._keeper and not self._renewed:
+            self._token, self._renewed = self._keeper.renew(self._token), True
+            raise _Again(NotAuthenticated("Shopify no longer takes this shop's token"), 0)
+
+
+# What each document was last said to cost: what to take out of the bucket before it is asked again.
+_costs: dict[str, float] = {}
+
+
+def _stumbled(name: str, text: str, tried: int) -> Exception:
+    """What no answer means: a document that only reads is asked again."""
+    error = Ambiguous(text)
+    return _Again(error, STUMBLE * 2**tried) if reads(name) else error
+
+
+def _outcome(error: Exception) -> str:
+    """How metrics and logs call what went wrong."""
+    if isinstance(error, _Again):
+        error = error.error
+    kinds = {ShopPaused: "paused", Ambiguous: "ambiguous", AccessDenied: "denied", AdminRefused: "errors"}
+    known = (text for kind, text in kinds.items() if isinstance(error, kind))
+    if isinstance(error, NotAuthenticated):
+        return "unauthenticated"
+    return next(known, "throttled" if "throttling" in str(error) else "unavailable")
+
+
+def _retry_after(response: httpx.Response, tried: int) -> float:
+    try:
+        return min(10.0, max(0.0, float(response.headers.get("Retry-After", ""))))
+    except ValueError:
+        return STUMBLE * 2**tried
+
+
+def _read(name: str, answer: dict[str, Any], tried: int) -> dict[str, Any]:
+    """The data of an answer under HTTP 200, or what it says is wrong."""
+    if _throttled(answer):
+        raise _Again(Unavailable("Shopify is throttling this shop; try again"), _restored_in(answer, tried))
+    data = answer.get("data")
+    if answer.get("errors") or not isinstance(data, dict):
+        raise _refusal(name, answer, tried)
+    _raise_user_errors(name, data)
+    if not reads(name) and None in data.values():
+        raise Ambiguous(f"{name}: Shopify does not say whether it did what was asked")
+    return data
 
 
 def _codes(answer: dict[str, Any]) -> set[str]:
@@ -127,20 +283,18 @@ def _throttled(answer: dict[str, Any]) -> bool:
     return "THROTTLED" in _codes(answer)
 
 
-def _refusal(name: str, answer: dict[str, Any]) -> RapportError:
+def _refusal(name: str, answer: dict[str, Any], tried: int) -> Exception:
     text = f"{name}: {_messages(answer)}"
     if "INTERNAL_SERVER_ERROR" in _codes(answer):
-        return Ambiguous(text)
+        return _stumbled(name, text, tried)
     return AccessDenied(text) if "ACCESS_DENIED" in _codes(answer) else AdminRefused(text)
 
 
 def _restored_in(answer: dict[str, Any], tried: int) -> float:
     """Seconds until the bucket holds what the call costs; doubling from half a second when the answer does not say."""
-    cost = (answer.get("extensions") or {}).get("cost") or {}
-    status = cost.get("throttleStatus") or {}
-    missing = float(cost.get("requestedQueryCost") or 0) - float(status.get("currentlyAvailable") or 0)
-    rate = float(status.get("restoreRate") or 0)
-    return min(10.0, missing / rate if missing > 0 and rate > 0 else 0.5 * 2**tried)
+    told = Status.told(answer)
+    missing = told.requested - told.available if told else 0
+    return min(10.0, missing / told.rate if told and missing > 0 else 0.5 * 2**tried)
 
 
 def _messages(answer: dict[str, Any]) -> str:
@@ -154,5 +308,11 @@ def _raise_user_errors(name: str, data: dict[str, Any]) -> None:
     for result in data.values():
         faults = result.get("userErrors") if isinstance(result, dict) else None
         if faults:
-            text = "; ".join(str(fault.get("message")) for fault in faults)[:500]
-            raise AdminRefused(f"{name}: {text}", [str(fault["code"]) for fault in faults if fault.get("code")])
+            errors = [_user_error(fault) for fault in faults]
+            text = "; ".join(error.message for error in errors)[:500]
+            raise AdminRefused(f"{name}: {text}", errors=errors)
+
+
+def _user_error(fault: dict[str, Any]) -> UserError:
+    field, code = fault.get("field") or (), fault.get("code")
+    return UserError(tuple(map(str, field)), str(fault.get("message")), str(code) if code else None)

@@ -19,6 +19,8 @@ class Shop(Base):
 
     id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True)
     domain: Mapped[str] = mapped_column(sa.Text, unique=True)
+    # Shopify's number of the shop, which stays when its domain changes. Null until the shop has told it.
+    shopify_id: Mapped[int | None] = mapped_column(sa.BigInteger, unique=True)
     name: Mapped[str] = mapped_column(sa.Text)
     currency: Mapped[str] = mapped_column(sa.Text)
     timezone: Mapped[str] = mapped_column(sa.Text)
@@ -29,6 +31,11 @@ class Shop(Base):
     # Whether the shop has left and come back: a shop/redact that still speaks of the time before must not erase it.
     returned: Mapped[bool] = mapped_column(sa.Boolean, server_default="false")
     uninstalled_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    # Since when Shopify answers for the shop that it is frozen, locked or closed, until when we leave it alone, and the
+    # HTTP status that said so.
+    paused_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    paused_until: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    paused_status: Mapped[int | None] = mapped_column(sa.SmallInteger)
     redacted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
 
 
@@ -42,6 +49,8 @@ class ShopToken(Base):
     access_expires_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
     refresh_token: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
     refresh_expires_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+    # Since when Shopify takes neither: only a merchant who opens the app brings new ones.
+    refused_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
     updated_at: Mapped[datetime] = mapped_column(TIMESTAMP)
 
 

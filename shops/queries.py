@@ -38,6 +38,15 @@ def installed_shop(session: Session, domain: str) -> Shop:
     return shop
 
 
+def domain_of(database: Database, shop_id: int) -> str:
+    """The domain a shop has now. Raises NotFound."""
+    with database.transaction() as session:
+        domain = session.scalar(sa.select(Shop.domain).where(Shop.id == shop_id))
+    if domain is None:
+        raise NotFound("there is no such shop", code="no_shop")
+    return domain
+
+
 def shops(session: Session) -> list[Shop]:
     """All shops, oldest install first."""
     return list(session.scalars(sa.select(Shop).order_by(Shop.installed_at, Shop.id)))

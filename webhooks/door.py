@@ -20,12 +20,14 @@ from core import logs, metrics
 from core.errors import InvalidInput, Unavailable
 from shops.models import DOMAIN
 from webhooks.inbox import Inbox, NewDelivery
-from webhooks.payloads import delivery_id, moment
+from webhooks.payloads import ShopUpdate, delivery_id, moment
 from webhooks.register import Register, ShopRef
 
 PATH = "/webhooks/shopify"
 # What Shopify still sends after an uninstall, up to two days later.
 AFTER_UNINSTALL = frozenset({"customers/data_request", "customers/redact", "shop/redact", "app/uninstalled"})
+# What a shop sends whose domain changes, from the new one.
+MOVED = "shop/update"
 TOPIC = re.compile(r"[a-z0-9_./-]{1,100}")
 
 StartResponse = Callable[..., Any]
@@ -33,6 +35,7 @@ Environ = dict[str, Any]
 
 log = logs.logger(__name__)
 _skim = msgspec.json.Decoder(msgspec.Raw)
+_mover = msgspec.json.Decoder(ShopUpdate)
 
 
 class Refused(Exception):
@@ -87,7 +90,7 @@ class Door:
         if not self._signed(body, _header(environ, "HMAC_SHA256")):
             raise Refused("401 Unauthorized", "the signature does not match")
         topic = _header(environ, "TOPIC")
-        shop = self._shop(_header(environ, "SHOP_DOMAIN"), topic)
+        shop = self._shop(_header(environ, "SHOP_DOMAIN"), topic, body)
         _must_be_json(environ, body)
         if not TOPIC.fullmatch(topic):
             raise Refused("400 Bad Request", "the topic is missing or malformed")
@@ -118,12 +121,22 @@ class Door:
         expected = [base64.b64encode(hmac.digest(secret, body, hashlib.sha256)) for secret in self._secrets]
         return any([hmac.compare_digest(given, one) for one in expected])  # noqa: C419 - no early end to time
 
-    def _shop(self, domain: str, topic: str) -> ShopRef:
+    def _shop(self, domain: str, topic: str, body: bytes) -> ShopRef:
         # The header is outside the signature: only the strict name of a shop that installed us opens anything.
         shop = self._register.find(domain) if DOMAIN.fullmatch(domain) else None
+        if shop is None and topic == MOVED:
+            shop = self._moved(domain, body)
         if shop is None or (not shop.installed and topic not in AFTER_UNINSTALL):
             raise Refused("401 Unauthorized", "this shop has not installed the app")
         return shop
+
+    def _moved(self, domain: str, body: bytes) -> ShopRef | None:
+        """A shop that tells of its new domain from there, known by its number; the signed body names both."""
+        try:
+            told = _mover.decode(body)
+        except msgspec.MsgspecError:
+            return None
+        return self._register.find_numbered(told.id) if told.myshopify_domain == domain else None
 
 
 def _header(environ: Environ, name: str) -> str:

@@ -166,6 +166,13 @@ class ScopesUpdate(Struct):
     current: list[str] = []
 
 
+class ShopUpdate(Struct):
+    id: Id
+    myshopify_domain: str | None = None
+    name: str | None = None
+    iana_timezone: str | None = None
+
+
 class BulkFinished(Struct):
     admin_graphql_api_id: str
     status: str | None = None

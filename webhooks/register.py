@@ -44,29 +44,41 @@ class Register:
                 return held[1]  # the insert will say whether the database is really gone
             raise Unavailable("the database does not answer; try again") from None
 
-    def _ask(self, domain: str) -> ShopRef | None:
+    def find_numbered(self, shopify_id: int) -> ShopRef | None:
+        """The shop that Shopify calls by this number, whatever its domain is now. Raises Unavailable."""
+        try:
+            return self._look_up(shopify_id)
+        except (psycopg.Error, TimeoutError):
+            raise Unavailable("the database does not answer; try again") from None
+
+    def _look_up(self, name: str | int) -> ShopRef | None:
         with self._asking:
             if time.monotonic() < self._rests_until:
                 raise TimeoutError
             began = time.monotonic()
             try:
-                shop = self._read(domain)
+                return self._read(name)
             except psycopg.Error:
                 self._hang_up()
                 # A connection that a restart cut off fails at once and costs nothing to replace.
                 if time.monotonic() - began > ANSWERING / 2:
                     self._rests_until = time.monotonic() + REST
                 raise
+
+    def _ask(self, domain: str) -> ShopRef | None:
+        shop = self._look_up(domain)
         if shop is None:
             self._known.pop(domain, None)
         else:
             self._known[domain] = (time.monotonic(), shop)
         return shop
 
-    def _read(self, domain: str) -> ShopRef | None:
+    def _read(self, name: str | int) -> ShopRef | None:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._url, ANSWERING)
-        row = self._connection.execute("SELECT id, uninstalled_at FROM shops WHERE domain = %s", [domain]).fetchone()
+        named = "domain" if isinstance(name, str) else "shopify_id"
+        found = f"SELECT id, uninstalled_at FROM shops WHERE {named} = %s"  # type: ignore[str-format]
+        row = self._connection.execute(found, [name]).fetchone()
         return row and ShopRef(row[0], row[1] is None)
 
     def _hang_up(self) -> None:

@@ -14,6 +14,7 @@ from core.events import Happened, record
 from loyalty import merging, privacy, products, programs
 from loyalty.operations import Customer
 from loyalty.orders import Key
+from loyalty.program.document import time_zones
 from referrals.merging import merge_referrals
 from shops import operations as shops
 from shops.models import Shop
@@ -222,6 +223,19 @@ def _scopes(context: Context) -> None:
     _note(context, "shop.scopes_changed", {"scopes": scopes})
 
 
+def _shop_updated(context: Context) -> None:
+    payload = parse(context.delivery.body, payloads.ShopUpdate)
+    zone = payloads.text(payload.iana_timezone, 80)
+    told = shops.Details(
+        payload.id,
+        payloads.text(payload.myshopify_domain, 255),
+        payloads.text(payload.name, 255),
+        zone if zone in time_zones() else None,
+    )
+    if before := shops.update_details(context.session, context.shop_id, told):
+        _note(context, "shop.moved", {"from": before, "to": told.domain})
+
+
 def _bulk_finished(context: Context) -> None:
     payload = parse(context.delivery.body, payloads.BulkFinished)
     _note(
@@ -269,6 +283,7 @@ _ACTS: dict[str, Callable[[Context], None]] = {
     "shop/redact": _shop_redacted,
     "app/uninstalled": _uninstalled,
     "app/scopes_update": _scopes,
+    "shop/update": _shop_updated,
     "bulk_operations/finish": _bulk_finished,
     **dict.fromkeys(("products/update", "products/delete"), _product_changed),
 }

@@ -5,14 +5,17 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from core import config
 from core.errors import Unavailable
 from sandbox.catalogue import DEMO
+from sandbox.faults import Fault
 from sandbox.outbox import Weather
 from sandbox.testing import Running, in_process
-from shops import admin, tokens
+from shops import admin, pauses, tokens
 from shops.admin import AccessDenied, Admin, AdminRefused, Ambiguous
+from shops.pauses import ShopPaused
 
 CREDIT = "storeCreditAccountCredit"
 
@@ -29,6 +32,7 @@ def client(store: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Admin]:
     for module in (tokens, admin):
         monkeypatch.setattr(module, "settings", lambda: chosen)
     monkeypatch.setattr(tokens, "TIMEOUT", httpx.Timeout(1))
+    monkeypatch.setattr(admin, "STUMBLE", 0.01)
     token = store.sandbox.world.issue_tokens(DEMO.domain)["access_token"]
     with Admin(DEMO.domain, token) as client:
         yield client
@@ -59,6 +63,9 @@ def test_a_user_error_brings_its_code(client: Admin, owner: str) -> None:
     with pytest.raises(AdminRefused) as refused:
         credit(client, owner, "-1")
     assert refused.value.codes == {"NEGATIVE_OR_ZERO_AMOUNT"}
+    (error,) = refused.value.errors
+    assert error.field[-1] == "amount"
+    assert error.message
 
 
 def test_a_missing_grant_is_told_apart(client: Admin, store: Running, owner: str) -> None:
@@ -75,6 +82,7 @@ def test_a_missing_grant_is_told_apart(client: Admin, store: Running, owner: str
         ({"kind": "timeout_after", "seconds": 3}, 1),
         ({"kind": "502"}, 0),
         ({"kind": "html"}, 0),
+        ({"kind": "null"}, 0),
     ],
 )
 def test_no_answer_leaves_the_caller_to_look(
@@ -95,7 +103,8 @@ def test_what_was_never_taken_is_not_ambiguous(
         nowhere = config.Settings(_env_file=None, shopify_store_url=url)  # type: ignore[call-arg]
         monkeypatch.setattr(tokens, "settings", lambda: nowhere)
     else:
-        plan(store, kind="rate_limit")
+        monkeypatch.setattr(admin, "TRIES", 2)
+        plan(store, kind="rate_limit", times=2)
     with Admin(DEMO.domain, client._token) as other, pytest.raises(Unavailable) as failed:
         credit(other, owner)
     assert not isinstance(failed.value, Ambiguous)
@@ -106,3 +115,49 @@ def test_a_throttled_call_is_tried_again(client: Admin, store: Running, owner: s
     before = given(client, owner)
     assert credit(client, owner)["storeCreditAccountCredit"]["storeCreditAccountTransaction"]["id"]
     assert given(client, owner) == before + 1
+
+
+@pytest.mark.parametrize("kind", ["html", "500", "503", "timeout_before", "rate_limit"])
+def test_what_only_reads_is_asked_again(client: Admin, store: Running, kind: str) -> None:
+    store.sandbox.faults.plan(Fault(kind, field="shop", seconds=0))
+    assert client.call("shop")["shop"]["myshopifyDomain"] == DEMO.domain
+
+
+def test_a_read_that_is_never_answered_fails_in_the_end(client: Admin, store: Running) -> None:
+    store.sandbox.faults.plan(Fault("502", times=admin.TRIES, field="shop"))
+    with pytest.raises(Ambiguous):
+        client.call("shop")
+    assert store.sandbox.faults.planned == []
+
+
+def test_a_redirect_is_not_followed(client: Admin, store: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token is sent to the shop's own host once, and to no other."""
+    asked: list[httpx.URL] = []
+    client._client.event_hooks["request"].append(lambda request: asked.append(request.url.copy_with(query=None)))
+    store.sandbox.faults.plan(Fault("redirect", field="shop"))
+    with pytest.raises(Unavailable, match="elsewhere"):
+        client.call("shop")
+    assert [url.host for url in asked] == [DEMO.domain]
+
+
+@pytest.mark.parametrize("status", [402, 404, 423])
+def test_a_shop_that_rests_is_told_apart(client: Admin, store: Running, status: int) -> None:
+    store.sandbox.faults.plan(Fault(str(status), field="shop"))
+    with pytest.raises(ShopPaused, match=pauses.WHY[status]):
+        client.call("shop")
+
+
+def test_every_call_is_measured_and_logged_without_its_token(
+    client: Admin, store: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def count(outcome: str) -> float:
+        name = "rapport_shopify_call_seconds_count"
+        return REGISTRY.get_sample_value(name, {"operation": "shop", "outcome": outcome}) or 0
+
+    before = count("ok"), count("denied")
+    client.call("shop")
+    store.sandbox.faults.plan(Fault("access_denied", field="shop"))
+    with pytest.raises(AccessDenied):
+        client.call("shop")
+    assert (count("ok"), count("denied")) == (before[0] + 1, before[1] + 1)
+    assert client._token not in "".join(capsys.readouterr())
