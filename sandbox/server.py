@@ -31,13 +31,14 @@ log = logging.getLogger("sandbox")
 
 @dataclass
 class Sandbox:
-    """Everything one running sandbox holds."""
+    """Everything one running sandbox holds. `app_url` has no slash at its end."""
 
     world: World
     outbox: Outbox
     app: App
     api: AdminApi
     faults: Faults
+    app_url: str
     apple: Apple | None = None
     google: Google | None = None
     stripe: Stripe | None = None
@@ -55,12 +56,12 @@ class Sandbox:
 
 def build(state: Path, app_url: str, api_key: str, api_secret: str, weather: Weather | None = None) -> Sandbox:
     """Open or make the world kept under `state` and start sending its webhooks to the app."""
-    store = Store(state / "sandbox.sqlite")
-    outbox = Outbox(store, f"{app_url.rstrip('/')}/webhooks/shopify", api_secret, weather=weather)
+    store, app_url = Store(state / "sandbox.sqlite"), app_url.rstrip("/")
+    outbox = Outbox(store, f"{app_url}/webhooks/shopify", api_secret, weather=weather)
     world = World(store, outbox)
     seed.seed(world)
     outbox.start()
-    return Sandbox(world, outbox, App(api_key, api_secret), AdminApi(answers.roots(world)), Faults())
+    return Sandbox(world, outbox, App(api_key, api_secret), AdminApi(answers.roots(world)), Faults(), app_url)
 
 
 def create_app(sandbox: Sandbox) -> Flask:

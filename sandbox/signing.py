@@ -3,6 +3,7 @@
 import base64
 import hmac
 import random
+from collections.abc import Iterable
 from typing import NamedTuple
 
 API_VERSION = "2026-10"
@@ -45,6 +46,15 @@ def sign(
         "X-Shopify-Hmac-SHA256": signature(secret, body),
     }
     return Delivery(topic, headers, body)
+
+
+def proxy_signature(secret: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """A forwarded storefront request's: hex, over the parameters, sorted, with nothing between."""
+    told: dict[str, list[str]] = {}
+    for name, value in pairs:
+        told.setdefault(name, []).append(value)
+    said = "".join(sorted(f"{name}={','.join(values)}" for name, values in told.items()))
+    return hmac.digest(secret.encode(), said.encode(), "sha256").hex()
 
 
 def seeded_uuid(chance: random.Random) -> str:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 from babel.dates import format_datetime
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 
-from sandbox import balances
+from sandbox import app_proxy, balances
 from sandbox import checkout as counter
 from sandbox.catalogue import NOTES
 from sandbox.checkout import Purchase
@@ -113,11 +113,16 @@ def share(code: str) -> Any:
     Source: https://help.shopify.com/en/manual/discounts/managing-discount-codes
     """
     place = request.args.get("redirect", "/")
-    answer = redirect(f"/{g.shop.domain}/{place.lstrip('/')}" if place.startswith("/") else url_for(".home"))
+    answer = redirect(inside(place))
     remember(answer, "discount", code)
     if noted := parse_qs(urlsplit(place).query).get(NOTED):
         remember(answer, NOTED, noted[-1])
     return answer
+
+
+def inside(place: str) -> str:
+    """The path of a place of this shop; whatever else is asked for, its home."""
+    return f"/{g.shop.domain}/{place.lstrip('/')}" if place.startswith("/") else url_for(".home")
 
 
 @storefront.get("/sign-in")
@@ -128,18 +133,27 @@ def sign_in() -> str:
 
 @storefront.post("/sign-in")
 def be() -> Any:
-    """Become a known customer (`customer`), a new one (`name`, `email`) or nobody."""
+    """Become a known customer (`customer`), a new one (`name`, `email`) or nobody, and go on to `return_to`."""
     number, email = request.form.get("customer", ""), request.form.get("email", "").strip()
     if email:
         first, _, last = request.form.get("name", "").strip().partition(" ")
         number = str(world().create_customer(g.shop.domain, first, last, email).id)
-    answer = redirect(url_for(".home"))
+    answer = redirect(inside(request.form.get("return_to", "")), 303)
     remember(answer, "customer", number)
     return answer
 
 
 def remember(answer: Any, name: str, value: str) -> None:
     answer.set_cookie(name, value, path=f"/{g.shop.domain}/", httponly=True, samesite="Lax")
+
+
+@storefront.route(app_proxy.SUBPATH, methods=app_proxy.METHODS)
+@storefront.route(f"{app_proxy.SUBPATH}/", methods=app_proxy.METHODS)
+@storefront.route(f"{app_proxy.SUBPATH}/<path:rest>", methods=app_proxy.METHODS)
+def proxied(rest: str = "") -> Any:
+    if not world().install(g.shop.domain).installed:
+        return render_template("storefront/refused.html", why="There is no such page."), 404
+    return app_proxy.answer(signed_in())
 
 
 @storefront.get("/checkout")
