@@ -1,0 +1,40 @@
+import "@shopify/ui-extensions/preact";
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { Api } from "@shopify/ui-extensions/customer-account.order-status.block.render";
+import { Refused } from "../../shared/client.js";
+import type { Earned } from "../../shared/client.js";
+import { clientOf } from "../../shared/shopper.js";
+import { numberOf } from "../../shared/view.js";
+
+declare const shopify: Api;
+
+export default async () => {
+  render(<OrderStatus />, document.body);
+};
+
+const say = (key: string, values?: Record<string, string | number>) => shopify.i18n.translate(key, values);
+
+/** What this order brought. It says nothing to whoever has not signed in, or is no member. */
+function OrderStatus() {
+  const order = shopify.order.value?.id;
+  const [earned, setEarned] = useState<Earned>();
+  const [soon, setSoon] = useState(false);
+  useEffect(() => {
+    if (!order) return;
+    clientOf(shopify)
+      .ask<Earned>(`shopper/orders/${numberOf(order)}`)
+      .then(setEarned)
+      .catch((failed) => setSoon(failed instanceof Refused && failed.code === "no_order"));
+  }, [order]);
+
+  if (soon) return <s-paragraph color="subdued">{say("soon")}</s-paragraph>;
+  if (!earned) return null;
+  const points = say("points", { count: earned.balance, points: shopify.i18n.formatNumber(earned.balance) });
+  return (
+    <s-section>
+      <s-paragraph>{earned.text}</s-paragraph>
+      <s-paragraph color="subdued">{say("balance", { points })}</s-paragraph>
+    </s-section>
+  );
+}
