@@ -49,7 +49,19 @@ from wallet_passes.google import routes as google_wallet
 from wallet_passes.google import telling as tell_google
 from wallet_passes.google.operations import EFFECT as TELL_GOOGLE
 from wallet_passes.google.queries import with_objects
-from web import api, edge, extensions_api, faces, health, home, hooks, referring, storefront_api, wallet_images
+from web import (
+    api,
+    edge,
+    extensions_api,
+    faces,
+    health,
+    home,
+    hooks,
+    referring,
+    staff,
+    storefront_api,
+    wallet_images,
+)
 from webhooks import drain, products, upkeep
 from webhooks.commands import backfill, inbox, reconcile
 from webhooks.door import PATH, Door
@@ -178,6 +190,7 @@ def create_app(config: Settings | None = None) -> Flask:
         adding,
         wallet_images,
         referring,
+        staff,
         payouts,
         hooks,
         extensions_api,

@@ -1,5 +1,6 @@
 // What every face's pages can do beyond their HTML: copy, share, dialogs, notices, and forms that are sent once.
-// Listens on the document, so that what htmx brings in later works as well.
+// Listens on the document, so that what htmx brings in later works as well. Other scripts show a notice by an event:
+// document.dispatchEvent(new CustomEvent("notice", { detail: { text, tone } })).
 
 const PASSING = 6000; // ms that a notice stays
 const SAID = 2000; // ms that a button says that it has copied
@@ -50,10 +51,11 @@ document.addEventListener("click", (event) => {
 // A form is sent once: a second tap while the first is on its way does nothing. The back button lets it be sent anew.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (event.defaultPrevented && !form.dataset.sent) return;
+  // This script may be loaded twice, under two addresses: one event counts once.
+  if (event.sentBy || (event.defaultPrevented && !form.dataset.sent)) return;
   if (form.method === "dialog" || form.hasAttribute("data-many")) return;
   if (form.dataset.sent) { event.preventDefault(); event.stopImmediatePropagation(); return; }
-  form.dataset.sent = "1";
+  event.sentBy = form.dataset.sent = "1";
   event.submitter?.setAttribute("aria-busy", "true");
 }, true);
 

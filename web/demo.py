@@ -3,6 +3,7 @@
 It may run any number of times: what is there already is left as it is.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -25,9 +26,13 @@ from loyalty.program import demo_program
 from shops import keys, operations
 from shops.admin import Admin
 from shops.models import Shop
+from shops.staff import operations as staff
+from shops.staff import queries as counters
+from shops.staff.operations import WrongPin
 from web import demo_friends
 from webhooks.drain import count_waiting
 
+LOCATIONS = ("Harbour Street", "Market Hall")
 PROGRAM_NAME = "North Pier Rewards"
 # Before any order, so that the shop's whole past is settled by its first program.
 SINCE_EVER = datetime(1990, 1, 1, tzinfo=UTC)
@@ -44,14 +49,14 @@ def seed() -> None:
         raise click.UsageError("there is no demo shop here: DEMO_SHOP and SANDBOX_URL are not set")
     shop_id = _installed(domain)
     with database().transaction(shop_id) as session:
-        token = _api_token(session, shop_id)
+        token, pin = _api_token(session, shop_id), _staff_pin(session, shop_id)
         new = session.scalar(sa.select(Member.id).where(Member.shop_id == shop_id).limit(1)) is None
     if new:
         _ask_sandbox(f"{domain}/replay")
     _wait_until_worked_off(domain)
     if demo_friends.bring(shop_id, _ask_shop):
         _wait_until_worked_off(domain)
-    click.echo(json.dumps(_facts(domain, token), indent=2))
+    click.echo(json.dumps(_facts(domain, token, pin), indent=2))
 
 
 def _installed(domain: str) -> int:
@@ -79,14 +84,40 @@ def _publish_once(session: Session, shop_id: int) -> None:
 
 
 def _api_token(session: Session, shop_id: int) -> str:
-    """The demo's API token. Only its hash is in the database, so the token itself is kept beside the other secrets."""
-    kept = settings().rapport_state / "demo.json"
-    token: str = json.loads(kept.read_text())["api_token"] if kept.exists() else ""
+    """The demo's API token."""
+    token = kept().get("api_token", "")
     if not keys.verify(session, token):
         token = keys.create(session, shop_id, "demo")
-        kept.touch(mode=0o600)
-        kept.write_text(json.dumps({"api_token": token}))
+        _keep(api_token=token)
     return token
+
+
+def _staff_pin(session: Session, shop_id: int) -> str:
+    """Sam's PIN at the counter, with two locations to choose from."""
+    pin = kept().get("staff_pin", "")
+    with contextlib.suppress(WrongPin):
+        return pin if staff.sign_in(session, shop_id, pin) else ""
+    person = staff.invite(session, shop_id, "Sam Rivera", actor="demo")
+    joined = staff.join(session, shop_id, person.id, person.generation)
+    known = {place.name for place in counters.locations(session, shop_id)}
+    for name in LOCATIONS:
+        if name not in known:
+            staff.add_location(session, shop_id, name, actor="demo")
+    _keep(staff_pin=joined.pin)
+    return joined.pin
+
+
+def kept() -> dict[str, str]:
+    """What the demo keeps beside the other secrets: the API token and the PIN, of which the database has hashes."""
+    file = settings().rapport_state / "demo.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def _keep(**facts: str) -> None:
+    file = settings().rapport_state / "demo.json"
+    text = json.dumps(kept() | facts)
+    file.touch(mode=0o600)
+    file.write_text(text)
 
 
 def _ask_sandbox(path: str, method: str = "POST", body: Mapping[str, Any] | None = None) -> Any:
@@ -113,7 +144,7 @@ def _underway(domain: str) -> bool:
     return bool(waiting or count_waiting(database()))
 
 
-def _facts(domain: str, token: str) -> dict[str, str | None]:
+def _facts(domain: str, token: str, pin: str) -> dict[str, str | None]:
     """What `sandbox.json` holds: where everything is and the secrets to reach it, null for what isn't built yet."""
     config = settings()
     return {
@@ -124,7 +155,8 @@ def _facts(domain: str, token: str) -> dict[str, str | None]:
         "apple_ca_pem": str(config.apple_push_ca) if config.apple_push_ca else None,
         "database_url": config.database_url,
         "redis_url": config.redis_url,
-        "staff_login_url": f"{config.app_url}/staff",
+        "staff_login_url": f"{config.app_url}/staff/sign-in?shop={domain.removesuffix('.myshopify.com')}",
+        "staff_pin": pin,
         "merchant_url": f"{config.app_url}/merchant",
         "portal_url": f"{config.app_url}/apps/rewards",
         "storefront_url": f"{config.sandbox_url}/{domain}/",

@@ -38,6 +38,7 @@ class Place(NamedTuple):
     what: str
     path: str | None
     promises: tuple[str, ...] = ()
+    built: bool = False
 
 
 STOREFRONT = Place("Storefront", "Shoppers buy", "Buy, refund, edit or cancel, signed in or as a guest.", None)
@@ -73,6 +74,7 @@ STAFF = Place(
         "What to honour, such as free shipping or early access",
         "Undo, right where the action was",
     ),
+    built=True,
 )
 PLACES = (STOREFRONT, PORTAL, MERCHANT, STAFF)
 
@@ -129,7 +131,7 @@ def _not_built(place: Place) -> tuple[str, int]:
 
 
 for _place in PLACES:
-    if _place.path:
+    if _place.path and not _place.built:
         showcase.add_url_rule(_place.path, _place.name, _not_built, defaults={"place": _place})
 
 

@@ -7,7 +7,7 @@ units, rates and multipliers as decimal text. Each module holds the tellers of i
 from types import MappingProxyType
 
 from loyalty.models import Posting
-from loyalty.wording import activities, expiry, orders, referrals, rewards, tiers
+from loyalty.wording import activities, expiry, orders, purchases, referrals, rewards, tiers
 from loyalty.wording.orders import earned_text, order_text, plain
 from loyalty.wording.words import Teller, TierNames, are, order_name, points_text
 
@@ -21,6 +21,7 @@ TELLERS: dict[str, Teller] = {
     **referrals.TELLERS,
     **expiry.TELLERS,
     **tiers.TELLERS,
+    **purchases.TELLERS,
 }
 
 

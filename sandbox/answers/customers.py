@@ -8,7 +8,7 @@ from sandbox.answers.area import Node
 from sandbox.answers.metafields import Metafields
 from sandbox.answers.store_credit import StoreCredit
 from sandbox.nodes import connection, cursor, number, paged, position, user_error
-from sandbox.orders import Address, Customer, Order
+from sandbox.orders import Address, Customer, Order, OrderError
 from sandbox.payloads import gid, utc
 from sandbox.world import NotFound
 
@@ -39,6 +39,7 @@ class Customers(StoreCredit, Metafields):
             "customer": self.customer,
             "customers": self.customers,
             "customerByIdentifier": self.customer_by_identifier,
+            "customerCreate": self.customer_create,
             "tagsAdd": self.tags_add,
             "tagsRemove": self.tags_remove,
         }
@@ -53,9 +54,23 @@ class Customers(StoreCredit, Metafields):
         if "emailAddress" in identifier:
             found = self.world.customer_by_email(self.domain, identifier["emailAddress"])
             return self.customer_node(found) if found else None
+        if "phoneNumber" in identifier:
+            called = (one for one in self.world.customers(self.domain) if one.phone == identifier["phoneNumber"])
+            return next(map(self.customer_node, called), None)
         if "id" in identifier:
             return self.customer(identifier["id"])
         raise ValueError(f"The sandbox store can't look customers up by {', '.join(identifier)}.")
+
+    def customer_create(self, input: dict[str, Any]) -> Node:
+        """An address is taken once, as at Shopify."""
+        names = (input.get("firstName") or "", input.get("lastName") or "")
+        try:
+            made = self.world.create_customer(self.domain, *names, input.get("email"))
+        except OrderError:
+            return {"customer": None, "userErrors": [user_error(["email"], "Email has already been taken")]}
+        if input.get("phone"):
+            made = self.world.update_customer(self.domain, made.id, {"phone": input["phone"]})
+        return {"customer": self.customer_node(made), "userErrors": []}
 
     def customers(
         self, first: int = 50, after: str | None = None, query: str | None = None, sort_key: str = "UPDATED_AT"

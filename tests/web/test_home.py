@@ -55,7 +55,7 @@ def deliver(store: Store, webhook_id: str, topic: str, body: bytes, state: str =
 def test_without_a_demo_shop_there_is_a_plain_page_and_nothing_of_the_demo(app: Flask) -> None:
     client = app.test_client()
     assert "Loyalty for Shopify stores" in client.get("/").get_data(as_text=True)
-    for path in ("/demo/live", "/demo/members/1", "/merchant", "/staff", "/apps/rewards"):
+    for path in ("/demo/live", "/demo/members/1", "/merchant", "/apps/rewards"):
         assert client.get(path).status_code == 404
     assert "demo" not in app.cli.commands
 
@@ -152,7 +152,7 @@ def test_nobody_sees_the_member_of_another_shop(demo: Store) -> None:
     assert demo.client.get(f"/demo/members/{10**30}").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/merchant", "/staff", "/apps/rewards"])
+@pytest.mark.parametrize("path", ["/merchant", "/apps/rewards"])
 def test_places_that_are_not_built_say_so(demo_app: Flask, path: str) -> None:
     answer = demo_app.test_client().get(path)
     assert answer.status_code == 501
@@ -166,7 +166,7 @@ def test_without_the_database_the_page_says_so_and_stays(no_database: Flask, pat
     assert "We couldn't reach the database just now." in answer.get_data(as_text=True)
 
 
-@pytest.mark.parametrize("path", ["/", "/demo/live", "/demo/members/1", "/staff"])
+@pytest.mark.parametrize("path", ["/", "/demo/live", "/demo/members/1", "/merchant"])
 def test_pages_run_nothing_inline_and_say_so(demo: Store, path: str) -> None:
     demo.settle(demo.order(1, demo.customer(1, "noor@example.com")))
     answer = demo.client.get(path)

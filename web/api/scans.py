@@ -1,16 +1,12 @@
 """Codes read at the counter, over the API."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from core import clock
 from wallet_passes import freshness, scanning
-from wallet_passes.freshness import Phone
-from wallet_passes.google.models import GoogleObject
-from wallet_passes.queries import devices, pass_of
+from wallet_passes.phones import phones
 from web.api import shapes, views
 from web.api.endpoint import Call, Operation, endpoint
 from web.api.shapes import Asked, Shape
@@ -64,18 +60,8 @@ def create_scan(call: Call, body: ScanRequest) -> Scan:
 
 
 def _freshest(call: Call, member_id: int) -> PhoneFreshness | None:
-    found = freshness.latest(_phones(call, member_id))
+    found = freshness.latest(phones(call.session, call.shop_id, member_id))
     return PhoneFreshness(**found._asdict()) if found else None
-
-
-def _phones(call: Call, member_id: int) -> Sequence[Phone]:
-    row, now = pass_of(call.session, call.shop_id, member_id), clock.now()
-    if row is None:
-        return []
-    held = call.session.get(GoogleObject, (row.shop_id, row.serial))
-    android = freshness.google(held, row.version, now) if held else None
-    iphones = [freshness.apple(device, now) for device in devices(call.session, row)]
-    return [*iphones, android] if android else iphones
 
 
 OPERATIONS: tuple[Operation, ...] = (create_scan,)

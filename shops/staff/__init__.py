@@ -1,0 +1,1 @@
+"""The people at the counter, the places they work at, and how they sign in."""
