@@ -24,7 +24,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
     load_pem_public_key,
 )
-from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7Options, PKCS7SignatureBuilder
 from cryptography.x509.oid import NameOID
 
 from core import clock
@@ -32,10 +31,7 @@ from core.config import Settings, settings
 from core.errors import NotFound, Unavailable
 from wallet_passes.apple import reading
 from wallet_passes.apple.reading import Unreadable
-
-# Binary, or line ends would be rewritten before hashing; detached, for the manifest lies beside its signature.
-_OPTIONS = [PKCS7Options.DetachedSignature, PKCS7Options.Binary]
-
+from wallet_passes.apple.signature import Mould, mould
 
 # Where Apple has the certificates of those who issue pass certificates.
 AUTHORITY = "apple.com/certificateauthority"
@@ -84,6 +80,8 @@ class NotSetUp(NotFound):
 class Certificate(NamedTuple):
     """A pass certificate that can sign, what it names (pass type id, team id), and Apple's that issued it.
 
+    `mould` is what its signatures are made of.
+
     `nfc`: whether it may sign passes that terminals read by NFC; `nfc_key` is the public key of these terminals, as
     `pass.json` has it, or empty.
     """
@@ -95,6 +93,7 @@ class Certificate(NamedTuple):
     leaf: x509.Certificate
     key: RSAPrivateKey
     issuer: x509.Certificate
+    mould: Mould
     nfc: bool = False
     nfc_key: str = ""
 
@@ -118,9 +117,7 @@ class Certificate(NamedTuple):
     def sign(self, manifest: bytes) -> bytes:
         """The detached CMS signature of a manifest, in DER. Raises BadCertificate once it has expired."""
         self.check()
-        builder = PKCS7SignatureBuilder().set_data(manifest).add_signer(self.leaf, self.key, hashes.SHA256())
-        # Last, for the builder's other steps forget the certificates that were added.
-        return builder.add_certificate(self.issuer).sign(Encoding.DER, _OPTIONS)
+        return self.mould.cast(self.key, manifest, clock.now())
 
 
 def current() -> Certificate:
@@ -196,6 +193,7 @@ def _checked(
         leaf=leaf,
         key=private,
         issuer=issuer,
+        mould=mould(leaf, private, issuer),
         nfc=any(extension.oid == _NFC for extension in leaf.extensions),
     )
 
