@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     shopify_api_version: str = "2026-10"
     # Where a shop's own host answers; the sandbox gives every shop a path on its loopback port.
     shopify_store_url: str = "https://{shop}"
+    # The script that embedded pages speak with the admin by; Shopify asks that it be loaded from its own CDN.
+    shopify_app_bridge_url: str = "https://cdn.shopify.com/shopifycloud/app-bridge.js"
 
     # PEM files. The certificate itself names the pass type and the team; without one there are no Apple passes.
     apple_certificate: Path | None = None

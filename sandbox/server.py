@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from sandbox import answers, basket, faults, seed
+from sandbox.admin import admin
 from sandbox.admin_api import VERSIONS, AdminApi, schema
 from sandbox.apple.pages import iphone
 from sandbox.apple.world import Apple
@@ -77,6 +78,7 @@ def create_app(sandbox: Sandbox) -> Flask:
     if sandbox.stripe:
         sandbox.stripe.mount(app)
     app.register_blueprint(shopify)
+    app.register_blueprint(admin)
     app.register_blueprint(basket.storefront)
     app.register_error_handler(NotFound, lambda error: (jsonify(errors=str(error)), 404))
     app.register_error_handler(OrderError, lambda error: (jsonify(errors=str(error)), 422))

@@ -159,6 +159,7 @@ def environment(services: Services, port: int) -> dict[str, str]:
         "DATABASE_URL": services.database_url,
         "REDIS_URL": services.redis_url,
         "SHOPIFY_STORE_URL": f"{sandbox_url}/{{shop}}",
+        "SHOPIFY_APP_BRIDGE_URL": f"{sandbox_url}/app-bridge.js",
         "SANDBOX_URL": sandbox_url,
         "DEMO_SHOP": DEMO_SHOP,
         **authority.files(state / "apple").settings(push_url),

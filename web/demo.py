@@ -157,7 +157,7 @@ def _facts(domain: str, token: str, pin: str) -> dict[str, str | None]:
         "redis_url": config.redis_url,
         "staff_login_url": f"{config.app_url}/staff/sign-in?shop={domain.removesuffix('.myshopify.com')}",
         "staff_pin": pin,
-        "merchant_url": f"{config.app_url}/merchant",
-        "portal_url": f"{config.app_url}/apps/rewards",
+        "merchant_url": f"{config.sandbox_url}/{domain}/admin/apps/rapport",
+        "portal_url": f"{config.sandbox_url}/{domain}/apps/rewards",
         "storefront_url": f"{config.sandbox_url}/{domain}/",
     }
