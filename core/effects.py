@@ -238,6 +238,21 @@ def _refuse(database: Database, wanted: Sequence[Wanted]) -> Mapping[Wanted, Exc
 # Hints, and the jobs they start.
 
 
+def failed(session: Session, shop_id: int, limit: int = 100) -> Sequence[Effect]:
+    """Effects of a shop that have given up, newest first."""
+    here = sa.select(Effect).where(Effect.shop_id == shop_id, Effect.state == "failed")
+    return session.scalars(here.order_by(Effect.requested_at.desc(), Effect.kind, Effect.target).limit(limit)).all()
+
+
+def retry(session: Session, shop_id: int, kind: str | None = None, target: str | None = None) -> int:
+    """Have effects that have given up carried out again, at once: one, those of a kind, or all of a shop. How many."""
+    asked = [Effect.shop_id == shop_id, Effect.state == "failed"]
+    asked += [Effect.kind == kind] if kind is not None else []
+    asked += [Effect.target == target] if target is not None else []
+    again = sa.update(Effect).where(*asked).values(state="waiting", attempts=0, error=None, due_at=clock.now())
+    return len(session.scalars(again.returning(Effect.target)).all())
+
+
 def hinted(queue: str) -> Hinted:
     """The work of one queue."""
     return Hinted(queue, "core.effects.carry_out", lambda database: waiting(database, queue), (queue,))

@@ -141,15 +141,18 @@ def _put_back(session: Session, delivery: Any, error: Exception) -> None:
     )
 
 
-def retry(session: Session, shop_id: int, delivery_id: int) -> bool:
-    """Have a failed delivery worked again, at once. False when there is no such failed delivery."""
-    found = session.scalar(
-        sa.update(Delivery)
-        .where(Delivery.shop_id == shop_id, Delivery.id == delivery_id, Delivery.state == "failed")
-        .values(state="pending", attempts=0, error=None, next_try_at=clock.now())
-        .returning(Delivery.id)
-    )
-    return found is not None
+def failed(session: Session, shop_id: int, limit: int = 100) -> Sequence[Delivery]:
+    """Deliveries that have given up, newest first, without their bodies."""
+    here = sa.select(Delivery).where(Delivery.shop_id == shop_id, Delivery.state == "failed")
+    return session.scalars(here.options(sa.orm.defer(Delivery.body)).order_by(Delivery.id.desc()).limit(limit)).all()
+
+
+def retry(session: Session, shop_id: int, delivery_id: int | None = None) -> bool:
+    """Have a failed delivery worked again, at once; without one, all of the shop. False when none had failed."""
+    asked = [Delivery.shop_id == shop_id, Delivery.state == "failed"]
+    asked += [Delivery.id == delivery_id] if delivery_id is not None else []
+    again = sa.update(Delivery).where(*asked).values(state="pending", attempts=0, error=None, next_try_at=clock.now())
+    return bool(session.scalars(again.returning(Delivery.id)).all())
 
 
 def prune(session: Session, days: int) -> int:
