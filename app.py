@@ -57,12 +57,13 @@ from web import (
     health,
     home,
     hooks,
+    portal,
     referring,
     staff,
     storefront_api,
     wallet_images,
 )
-from webhooks import drain, products, upkeep
+from webhooks import drain, products, upkeep, wishes
 from webhooks.commands import backfill, inbox, reconcile
 from webhooks.door import PATH, Door
 from webhooks.inbox import Inbox
@@ -149,6 +150,7 @@ def wire() -> None:
     effects.wire(perks.MEMBER_EFFECT, perks.equip, after=joining, patient=True)
     effects.wire(perks.POINTS_EFFECT, perks.equip, after=("points.posted",), delay=perks.POINTS_DELAY, patient=True)
     effects.wire(perks.SHOP_EFFECT, free_shipping.arrange)
+    effects.wire(wishes.EFFECT, wishes.forget)
     effects.wire(PAY, paying.pay)
     effects.wire(ACCOUNT, payees.refresh)
     publishing.objections[:] = [recalculation.object_to_demotions]
@@ -195,6 +197,7 @@ def create_app(config: Settings | None = None) -> Flask:
         hooks,
         extensions_api,
         storefront_api,
+        portal,
         home,
     ):
         face.register(app)

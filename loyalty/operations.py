@@ -284,6 +284,17 @@ def adjust(
     return post(session, member, move, rule="adjustment", explanation=explanation, actor=actor, key=key)
 
 
+def leave(session: Session, shop_id: int, member_id: int, *, actor: str) -> None:
+    """Close a member's account at their own wish; what is kept of them is erased after. Doing it again changes nothing.
+
+    Raises as `acting_member` does.
+    """
+    member = acting_member(session, shop_id, member_id)
+    if member.closed_at is None:
+        member.closed_at = clock.now()
+        record(session, [Happened(shop_id, "member.closed", {}, member.closed_at, member.id, actor=actor)])
+
+
 class Entry(NamedTuple):
     """Points about to move for one member. `key` names the business fact and makes it count once in the shop."""
 

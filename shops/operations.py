@@ -1,4 +1,5 @@
-"""Installing, moving and leaving. Each takes a session and never commits; what asks the shop first takes the database.
+"""Installing, moving, leaving, what merchants set. Each takes a session and never commits; what asks the shop first
+takes the database.
 
 A merchant's page calls `open_shop` with the session token that App Bridge gave it, and has the installed shop.
 """
@@ -15,8 +16,9 @@ from core.db import Database, open_shops
 from core.effects import Effect
 from core.errors import Conflict, InvalidInput
 from core.events import Happened, record
-from shops import tokens
+from shops import appearance, tokens
 from shops.admin import Admin
+from shops.appearance import Appearance
 from shops.models import DOMAIN, Shop, ShopToken
 from shops.tokens import OfflineToken
 
@@ -231,3 +233,19 @@ def update_details(session: Session, shop_id: int, told: Details) -> str | None:
     shop.timezone = told.timezone or shop.timezone
     session.flush()
     return before if before != shop.domain else None
+
+
+def set_appearance(session: Session, shop_id: int, given: Any, *, actor: str) -> Appearance:
+    """How the shop's rewards pages look and speak from now on: all of `shops.appearance.Appearance`, as plain data.
+
+    Records `appearance.set` with the names of what changed; the same again changes nothing. Raises InvalidInput
+    (`bad_appearance`, with `faults` by field).
+    """
+    chosen = appearance.checked(given)
+    shop = session.scalars(sa.select(Shop).where(Shop.id == shop_id).with_for_update()).one()
+    before, after = appearance.appearance_of(shop.settings).model_dump(), chosen.model_dump()
+    changed = sorted(name for name, value in after.items() if before[name] != value)
+    if changed:
+        shop.settings = {**(shop.settings or {}), appearance.KEY: chosen.model_dump(mode="json")}
+        record(session, [Happened(shop_id, "appearance.set", {"changed": changed}, clock.now(), actor=actor)])
+    return chosen

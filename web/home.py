@@ -47,11 +47,7 @@ PORTAL = Place(
     "Shoppers look",
     "Where members see their points, their tier and what they can have.",
     "/apps/rewards",
-    (
-        "The balance, what it is worth, and how far the next tier is",
-        "Rewards to take now, and the next one with how far",
-        "Every point with its reason",
-    ),
+    built=True,
 )
 MERCHANT = Place(
     "Merchant",

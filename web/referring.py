@@ -23,7 +23,6 @@ from sqlalchemy.orm import Session
 from werkzeug.routing import BaseConverter
 
 from core import clock, logs
-from core.config import settings
 from core.db import database, open_shops
 from core.errors import InvalidInput, NotFound, RapportError, Unavailable
 from loyalty import queries as people
@@ -43,7 +42,7 @@ from wallet_passes.adding.wording import filled
 from wallet_passes.design import Design
 from wallet_passes.designs.addresses import address
 from wallet_passes.designs.queries import design_of
-from web import shop_looks, visitors
+from web import shop_looks, storefronts, visitors
 from web.visitors import Visitor
 
 FRIEND = "friend"
@@ -259,17 +258,11 @@ def _store(found: Referrer | None = None, discount: str | None = None) -> str:
 
     Shopify's shareable discount links: https://help.shopify.com/en/manual/discounts/managing-discount-codes
     """
-    base = _storefront(g.shop)
+    base = storefronts.home(g.shop)
     noted = urlencode({"rapport_ref": found.code.code}) if found else ""
     if discount is None:
         return f"{base}/?{noted}" if noted else f"{base}/"
     return f"{base}/discount/{quote(discount, safe='')}?{noted}&{urlencode({'redirect': f'/?{noted}'})}"
-
-
-def _storefront(shop: Shop) -> str:
-    if settings().sandbox_url:
-        return f"{settings().sandbox_url}/{shop.domain}"
-    return (shop.public_url or f"https://{shop.domain}").rstrip("/")
 
 
 def _consent() -> str:

@@ -55,7 +55,7 @@ def deliver(store: Store, webhook_id: str, topic: str, body: bytes, state: str =
 def test_without_a_demo_shop_there_is_a_plain_page_and_nothing_of_the_demo(app: Flask) -> None:
     client = app.test_client()
     assert "Loyalty for Shopify stores" in client.get("/").get_data(as_text=True)
-    for path in ("/demo/live", "/demo/members/1", "/merchant", "/apps/rewards"):
+    for path in ("/demo/live", "/demo/members/1", "/merchant"):
         assert client.get(path).status_code == 404
     assert "demo" not in app.cli.commands
 
@@ -152,7 +152,7 @@ def test_nobody_sees_the_member_of_another_shop(demo: Store) -> None:
     assert demo.client.get(f"/demo/members/{10**30}").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/merchant", "/apps/rewards"])
+@pytest.mark.parametrize("path", ["/merchant"])
 def test_places_that_are_not_built_say_so(demo_app: Flask, path: str) -> None:
     answer = demo_app.test_client().get(path)
     assert answer.status_code == 501
