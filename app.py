@@ -64,17 +64,21 @@ from web import (
     wallet_images,
 )
 from webhooks import drain, products, upkeep, wishes
+from webhooks import reconcile as reconciling
 from webhooks.commands import backfill, inbox, reconcile
 from webhooks.door import PATH, Door
 from webhooks.inbox import Inbox
 from webhooks.register import Register
 
 # Work that starts on a hint. The sweep looks for what was missed.
-# Each wallet has a worker of its own: what one of them can't take at once must not keep the other waiting.
-HINTED: tuple[Hinted, ...] = (drain.HINT, *map(effects.hinted, (effects.QUEUE, "apple", "google")))
+# Each wallet has a worker of its own: what one of them can't take at once must not keep the other waiting. So has what
+# goes through a shop's whole past: a reward that is being issued must not wait behind it.
+HINTED: tuple[Hinted, ...] = (drain.HINT, *map(effects.hinted, (effects.QUEUE, "apple", "google", "import")))
 
 # The one list of periodic work. Seconds between two starts.
 PERIODIC: tuple[Periodic, ...] = (
+    Periodic("reconcile recent orders", 600, "webhooks.jobs.reconcile"),
+    Periodic("reconcile the orders of the last sixty days", 3600, "webhooks.jobs.sweep"),
     Periodic("keep tokens warm", 43200, "shops.jobs.warm_tokens"),
     Periodic("review lapsed tiers", 60, "tiers.jobs.review_lapsed"),
     Periodic("recalculate changed ladders", 30, "tiers.jobs.recalculate"),
@@ -144,6 +148,7 @@ QUEUES = (*(hinted.queue for hinted in HINTED), "periodic")
 def wire() -> None:
     """Which effects follow which events, and which rooms have a say when a program is published."""
     effects.wire("shopify.product", products.fetch_product)
+    effects.wire(reconciling.EFFECT, reconciling.walk, queue="import")
     effects.wire(publishing.COUNT_POINTS, upkeep.count_points)
     effects.wire(rewards.EFFECT, issue)
     joining = ("tier.changed", "member.joined", "member.merged")

@@ -59,6 +59,12 @@ def _derived(keys: str, purpose: str) -> tuple[bytes, ...]:
     return tuple(hmac.digest(secret, f"rapport:{purpose}".encode(), "sha256") for secret in listed)
 
 
+def signature(purpose: str, data: bytes) -> str:
+    """An HMAC-SHA256 in hex under a key made of SECRET_KEY for one purpose: proof that this installation said it."""
+    key = hmac.digest(settings().secret_key.get_secret_value().encode(), f"rapport:{purpose}".encode(), "sha256")
+    return hmac.digest(key, data, "sha256").hex()
+
+
 def blind_index(value: str) -> str:
     """A keyed hash that lets us recognise a person we erased without keeping who it was."""
     key = settings().secret_key.get_secret_value().encode()

@@ -147,6 +147,7 @@ def wire(
     delay: timedelta = timedelta(),
     concern: Concern | None = None,
     patient: bool = False,
+    queue: str = QUEUE,
 ) -> None:
     """Have `handler(database, shop_id, target)` carry out effects of `kind`, one at a time; else as `wire_many`."""
 
@@ -155,7 +156,7 @@ def wire(
             handler(database, one.shop_id, one.target)
         return {}
 
-    wire_many(kind, alone, after=after, delay=delay, concern=concern, patient=patient, size=1)
+    wire_many(kind, alone, after=after, delay=delay, concern=concern, patient=patient, queue=queue, size=1)
 
 
 def wire_many(

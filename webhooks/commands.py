@@ -45,7 +45,10 @@ def _walk(domain: str, since: datetime) -> None:
         shop_id = shop_by_domain(session, domain).id
     summary = walk(database(), shop_id, since)
     drain.drain(database())
-    click.echo(f"{summary.seen} orders seen, {summary.repaired} brought in")
+    click.echo(
+        f"{summary.seen:,} orders seen, {summary.settled:,} settled, {summary.differences:,} differed, "
+        f"{summary.repaired:,} brought in"
+    )
 
 
 @inbox.command("failed")

@@ -5,6 +5,7 @@ from core.config import settings
 from core.db import database
 from shops.queries import all_shop_ids
 from webhooks import drain as inbox
+from webhooks import reconcile as reconciling
 from webhooks import upkeep
 
 
@@ -16,6 +17,7 @@ def drain() -> None:
 def prune() -> None:
     with database().transaction(*all_shop_ids(database())) as session:
         inbox.prune(session, settings().inbox_retention_days)
+        reconciling.forget_old(session)
 
 
 def release_points() -> None:
@@ -24,3 +26,11 @@ def release_points() -> None:
 
 def claim_guest_orders() -> None:
     upkeep.claim_guest_orders(database())
+
+
+def reconcile() -> None:
+    reconciling.request(database(), reconciling.RECENT)
+
+
+def sweep() -> None:
+    reconciling.request(database(), reconciling.SWEEP)

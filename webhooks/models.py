@@ -40,3 +40,28 @@ class Delivery(Base):
     next_try_at: Mapped[datetime] = mapped_column(TIMESTAMP, server_default=sa.func.clock_timestamp())
     error: Mapped[str | None] = mapped_column(sa.Text)
     done_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+
+
+class Reconciliation(Base):
+    """What one walk over a shop's orders found; see `webhooks.reconcile.Summary`. Written once and signed.
+
+    The primary key answers "what did the newest find?"; the index "where did this scope's last walk come to?".
+    """
+
+    __tablename__ = "reconciliations"
+    __table_args__ = (sa.Index("ix_reconciliations_scope", "shop_id", "scope", "id"),)
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True)
+    scope: Mapped[str] = mapped_column(sa.Text)
+    since_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    until_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    seen: Mapped[int] = mapped_column(sa.Integer)
+    settled: Mapped[int] = mapped_column(sa.Integer)
+    differences: Mapped[int] = mapped_column(sa.Integer)
+    repaired: Mapped[int] = mapped_column(sa.Integer)
+    overlapped: Mapped[int] = mapped_column(sa.Integer)
+    done: Mapped[bool] = mapped_column(sa.Boolean)
+    started_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    finished_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    signature: Mapped[str] = mapped_column(sa.Text)

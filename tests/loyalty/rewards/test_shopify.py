@@ -389,7 +389,8 @@ def test_a_code_the_merchant_deleted_is_given_back(front: Front, member: int, cu
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Effects try as often as ever, but without resting in between."""
+    """Effects try as often as ever, but without resting in between, and their calls once each."""
+    monkeypatch.setattr(admin, "TRIES", 1)
     monkeypatch.setattr(effects, "BACK_OFF", (timedelta(),) * len(effects.BACK_OFF))
 
 

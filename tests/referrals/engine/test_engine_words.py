@@ -11,7 +11,7 @@ from shops.admin import Admin
 from tests.referrals.engine.rig import Town, off
 from tests.webhooks.rig import delivery
 from webhooks.payloads import OrderPayload, order_state, parse
-from webhooks.reconcile import as_webhook
+from webhooks.snapshots import as_webhook
 
 ORDER = {"id": 1, "currency": "USD", "processed_at": "2026-01-05T10:00:00Z"}
 
