@@ -201,7 +201,7 @@
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ attributes: { [NOTED]: asked } }),
-    }).catch(() => {});
+    }).then((answer) => answer.text(), () => {});
   }
 
   block("rapport-friend", async (element, data, signal) => {
