@@ -3,12 +3,13 @@
 Files hold no places, dates or fuzzy guesses and are sorted, so that two people's changes seldom meet.
 """
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from babel.messages import Catalog
-from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_file
+from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
 from core.i18n import DOMAINS, ENGLISH, FOLDER, LANGUAGES
@@ -26,6 +27,9 @@ _PLURALS = {
     "ja": (1, "0"),
     "ar": (6, "(n==0 ? 0 : n==1 ? 1 : n==2 ? 2 : n%100>=3 && n%100<=10 ? 3 : n%100>=11 ? 4 : 5)"),
 }
+# How many of its first arguments are the message.
+_KEYWORDS = {"_": 1, "N_": 1, "gettext": 1, "NN_": 2, "ngettext": 2, "pgettext": 2, "npgettext": 3}
+Extracted = tuple[Any, str | None]
 _HEADER = """msgid ""
 msgstr ""
 "Language: {code}\\n"
@@ -54,16 +58,30 @@ def found() -> dict[str, Catalog]:
     """Every message of the code by its domain. What the shared words have, no face's catalog repeats."""
     catalogs = {domain: Catalog() for domain in DOMAINS}
     for file in _sources():
-        method, options = ("python", {}) if file.suffix == ".py" else ("jinja2", {"silent": "false"})
-        for _line, message, comments, context in extract_from_file(
-            method, file, keywords=DEFAULT_KEYWORDS, comment_tags=("Translators:",), options=options,
-            strip_comment_tags=True,
-        ):  # fmt: skip
-            catalogs[_domain(file)].add(message, auto_comments=comments, context=context)
+        for message, context in (_said if file.suffix == ".py" else _shown)(file):
+            catalogs[_domain(file)].add(message, context=context)
     for face in FACES:
         for shared in catalogs[DOMAINS[0]]:
             catalogs[face].delete(shared.id, shared.context)
     return catalogs
+
+
+def _said(file: Path) -> Iterator[Extracted]:
+    """What Python says. Its own parser sees into calls within calls and f-strings, where Babel's looks away."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        called = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
+        if isinstance(node, ast.Call) and called in _KEYWORDS:
+            texts = [str(part.value) for part in node.args[: _KEYWORDS[called]] if isinstance(part, ast.Constant)]
+            if len(texts) == _KEYWORDS[called]:
+                context = texts.pop(0) if called in ("pgettext", "npgettext") else None
+                yield texts[0] if len(texts) == 1 else tuple(texts), context
+
+
+def _shown(file: Path) -> Iterator[Extracted]:
+    """What a template shows."""
+    options = {"silent": "false"}
+    for _line, message, _comments, context in extract_from_file("jinja2", file, options=options):
+        yield message, context
 
 
 def _sources() -> Iterator[Path]:
@@ -86,8 +104,7 @@ def updated(code: str, domain: str, messages: Catalog) -> Catalog:
     for message in messages:
         if message.id:
             known = before.get(message.id, message.context)
-            after.add(message.id, known.string if known else "", context=message.context,
-                      auto_comments=message.auto_comments)  # fmt: skip
+            after.add(message.id, known.string if known else "", context=message.context)
     return after
 
 

@@ -6,7 +6,8 @@ language and domain stands in `locales/<language>/LC_MESSAGES/<domain>.po`; `cor
 
 import functools
 import io
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, datetime, timedelta
@@ -18,9 +19,10 @@ from zoneinfo import ZoneInfo
 import flask_babel
 from babel import Locale
 from babel.dates import format_date, format_skeleton, format_timedelta
+from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_currency, format_decimal
 from babel.support import Translations
 from flask import Blueprint, Flask, g, has_app_context, has_request_context, request
 from jinja2 import pass_context
@@ -28,7 +30,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from core import clock
-from core.money import money_text
+from core.money import minor_digits, money_text, to_units
 
 
 class Language(NamedTuple):
@@ -177,8 +179,14 @@ def mark(message: str) -> str:
     return message
 
 
+def mark_plural(one: str, many: str) -> tuple[str, str]:
+    """The same for a message with plural forms: `ngettext(*pair, count)`."""
+    return one, many
+
+
 _ = gettext
 N_ = mark
+NN_ = mark_plural
 
 
 @pass_context
@@ -227,18 +235,45 @@ def money(minor: int, currency: str) -> str:
     return _money(minor, currency, language())
 
 
+def price(minor: int, currency: str) -> str:
+    """An amount without decimals where there are none: "$10", "$10.50"."""
+    if minor % 10 ** minor_digits(currency):
+        return money(minor, currency)
+    whole = locale().currency_formats["standard"].pattern.replace(".00", "")
+    return format_currency(to_units(minor, currency), currency, whole, locale(), currency_digits=False)
+
+
+def decimal(value: Decimal) -> str:
+    """All of a decimal's places: "1.0625"."""
+    return format_decimal(value, locale=locale(), decimal_quantization=False)
+
+
 def percent(value: Decimal) -> str:
     """12.50 is "12.5%"."""
     return str(locale().percent_formats[None].apply(value / 100, locale(), decimal_quantization=False))
 
 
-def day(moment: datetime | date, zone: ZoneInfo | None = None) -> str:
-    """A day on the calendar of `zone`, with its year: "14 March 2026"."""
+def day(moment: datetime | date, zone: ZoneInfo | None = None, *, year: bool = True) -> str:
+    """A day on the calendar of `zone`: "14 March 2026", without its year "14 March"."""
     if isinstance(moment, datetime):
         moment = moment.astimezone(zone).date() if zone else moment.date()
     if language() == ENGLISH:
-        return format_date(moment, "d MMMM y", locale=locale())
-    return format_skeleton("yMMMMd", moment, locale=locale())
+        return format_date(moment, "d MMMM y" if year else "d MMMM", locale=locale())
+    return format_skeleton("yMMMMd" if year else "MMMMd", moment, locale=locale())
+
+
+def isolated(name: str) -> str:
+    """A name in plain text, which keeps the sentence in order where it runs the other way."""
+    against = ("L",) if direction() == "rtl" else ("R", "AL")
+    turns = any(unicodedata.bidirectional(character) in against for character in name)
+    return f"\u2068{name}\u2069" if turns else name
+
+
+def listed(parts: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    if language() == ENGLISH:
+        return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
+    return format_list(parts, locale=locale())
 
 
 def ago(moment: datetime) -> str:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from core.errors import InvalidInput
+from core.i18n import _
 
 LONGEST = 20
 # No vowels, so that no word comes by chance, and nothing that is read as something else.
@@ -58,7 +59,7 @@ def _first_name(name: str | None) -> str:
 
 def _symbols(number: int, count: int) -> str:
     found = ""
-    for _ in range(count):
+    for _place in range(count):
         number, place = divmod(number, len(SYMBOLS))
         found += SYMBOLS[place]
     return found
@@ -71,12 +72,16 @@ def check_vanity(text: str) -> str:
     """
     code = unicodedata.normalize("NFKC", text[: LONGEST * 4]).strip().upper()
     if len(code) > LONGEST or len(key_of(code)) < 3 or not re.fullmatch("[A-Z0-9]+(-[A-Z0-9]+)*", code):
-        raise InvalidInput(f"A code has 3 to {LONGEST} letters and digits, with hyphens between them if you like, "
-                           "such as ANNA10.", code="bad_code")  # fmt: skip
+        text = _(
+            "A code has 3 to %(most)s letters and digits, with hyphens between them if you like, such as ANNA10.",
+            most=LONGEST,
+        )
+        raise InvalidInput(text, code="bad_code")
     if not re.search("[A-Z]", code):
-        raise InvalidInput("A code needs at least one letter, such as ANNA10.", code="bad_code")
+        raise InvalidInput(_("A code needs at least one letter, such as ANNA10."), code="bad_code")
     if key_of(code) in _reserved_keys() or code.startswith(_PREFIXES) or _is_rude(key_of(code)):
-        raise InvalidInput(f"{code} can't be anybody's code. Please choose another.", code="reserved_code")
+        text = _("%(code)s can't be anybody's code. Please choose another.", code=code)
+        raise InvalidInput(text, code="reserved_code")
     return code
 
 

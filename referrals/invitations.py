@@ -3,6 +3,8 @@
 from typing import NamedTuple
 from urllib.parse import quote
 
+from core.i18n import N_, _
+
 # Kinds that become a code for the checkout.
 DISCOUNTS = frozenset({"amount_off", "percentage", "free_shipping"})
 
@@ -22,9 +24,10 @@ class Share(NamedTuple):
 
 def share(shop: str, url: str, gift: str) -> Share:
     """The invitation to a shop by its name. `gift` is what the friend gets, as `referrals.sharing.gift` has it."""
-    offer = f"Here's {gift} at {shop}." if gift else f"I think you'd like {shop}."
-    message, subject = f"{offer} {url}", f"For you, from {shop}"
-    body = f"Hi,\n\n{offer}\n\n{url}\n"
+    text = N_("Here's %(gift)s at %(shop)s.") if gift else N_("I think you'd like %(shop)s.")
+    offer = _(text, gift=gift, shop=shop)
+    message, subject = f"{offer} {url}", _("For you, from %(shop)s", shop=shop)
+    body = f"{_('Hi,')}\n\n{offer}\n\n{url}\n"
     return Share(
         message=message,
         subject=subject,

@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 from core import clock, crypto
 from core.errors import Conflict, NotFound
 from core.events import Happened, record
+from core.i18n import _, day
 from loyalty import programs
 from loyalty.models import Member
 from loyalty.operations import acting_member
-from loyalty.rewards.rules import day_text
 from referrals import codes, links
 from referrals.models import ReferralCode
 from shops.models import Shop
@@ -127,7 +127,8 @@ def _asked(session: Session, shop_id: int, member_id: int, code: str) -> tuple[M
 
 
 def _taken(code: str) -> Conflict:
-    return Conflict(f"{code} is somebody else's code already. Please choose another.", code="code_taken")
+    text = _("%(code)s is somebody else's code already. Please choose another.", code=code)
+    return Conflict(text, code="code_taken")
 
 
 def _check_changes(session: Session, shop_id: int, member_id: int) -> None:
@@ -147,7 +148,10 @@ def _check_changes(session: Session, shop_id: int, member_id: int) -> None:
         return
     again = chosen[-CHANGES] + CHANGES_WITHIN
     zone = programs.load(session, [shop_id]).in_force(shop_id, clock.now()).program.zone
-    text = f"You've chosen a new code {CHANGES} times in a year. You can choose another from {day_text(again, zone)}."
+    text = _(
+        "You've chosen a new code %(times)s times in a year. You can choose another from %(day)s.",
+        times=CHANGES, day=day(again, zone),
+    )  # fmt: skip
     raise Conflict(text, code="code_changes", again_at=again.isoformat())
 
 
@@ -207,7 +211,7 @@ def require_referrals(session: Session, shop_id: int) -> programs.Version:
     """The version in force. Raises Conflict (`referrals_off`) while its members can't bring friends."""
     version = programs.load(session, [shop_id]).in_force(shop_id, clock.now())
     if not version.program.referral.enabled:
-        raise Conflict("Bringing friends is not on offer here at the moment.", code="referrals_off")
+        raise Conflict(_("Bringing friends is not on offer here at the moment."), code="referrals_off")
     return version
 
 
@@ -229,15 +233,17 @@ def find(session: Session, shop_id: int, text: str, *, now: datetime | None = No
     if row is None:
         raise _unknown(session, shop_id, key)
     if row.retired_at is not None and row.retired_at + _window(session, shop_id) <= (now or clock.now()):
-        raise NotFound("This code isn't used any more. Please ask your friend for their new link.", code="code_retired")
+        text = _("This code isn't used any more. Please ask your friend for their new link.")
+        raise NotFound(text, code="code_retired")
     return row
 
 
 def _unknown(session: Session, shop_id: int, key: str) -> NotFound:
     meant = _meant(session, shop_id, codes.neighbours(key))
     if meant is None:
-        return NotFound("We don't know this code. Please check it with your friend.", code="unknown_code")
-    return NotFound(f"We don't know this code. Did you mean {meant}?", code="unknown_code", suggestion=meant)
+        return NotFound(_("We don't know this code. Please check it with your friend."), code="unknown_code")
+    text = _("We don't know this code. Did you mean %(code)s?", code=meant)
+    return NotFound(text, code="unknown_code", suggestion=meant)
 
 
 def _meant(session: Session, shop_id: int, keys: Collection[str]) -> str | None:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
+from core.i18n import _
 from loyalty import queries
 from loyalty.models import Member
 from loyalty.program import Benefit, Partnership, Program
@@ -33,7 +34,7 @@ class Offer(NamedTuple):
     @property
     def gift(self) -> str:
         """What the friend gets, in words; empty for nothing."""
-        return sharing.gift(self.benefit, self.currency, "an order" if self.every_order else "your first order")
+        return sharing.gift(self.benefit, self.currency, every_order=self.every_order)
 
 
 class Referrer(NamedTuple):
@@ -84,7 +85,7 @@ def _member(session: Session, code: ReferralCode) -> Member:
 
 
 def _gone() -> NotFound:
-    return NotFound("This code isn't used any more.", code="code_retired")
+    return NotFound(_("This code isn't used any more."), code="code_retired")
 
 
 def first_name(name: str | None) -> str | None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core.i18n import NN_, _, day, ngettext
 from loyalty import programs
 from loyalty.models import Member
 from loyalty.program import Benefit
@@ -94,38 +95,56 @@ def _coming(held: Holding, published: programs.Programs, member: Member, currenc
 
 def arrives(held: Holding, benefit: Benefit, currency: str) -> str:
     """ "1 friend ordered; your $10 off arrives on 3 December." """
-    what = brings(benefit, currency)
-    verb = "arrive" if benefit.kind == "points" and benefit.points != 1 else "arrives"
-    each = " for each" if held.friends > 1 else ""
-    return f"{friends(held.friends)} ordered; {what}{each} {verb} on {held.day.day} {held.day:%B}."
-
-
-def brings(benefit: Benefit, currency: str) -> str:
-    """ "your $10 off"; what has no fixed worth is "your commission"."""
-    if benefit.kind == "commission" and benefit.percentage:
-        return "your commission"
-    return f"your {sharing.worth(benefit, currency) or 'thank-you'}"
+    ordered = ngettext("%(num)s friend ordered", "%(num)s friends ordered", held.friends)
+    many, said = benefit.points or 1, {"yours": sharing.yours(benefit, currency), "day": day(held.day, year=False)}
+    if held.friends > 1:
+        what = ngettext("%(yours)s for each arrives on %(day)s", "%(yours)s for each arrive on %(day)s", many, **said)
+    else:
+        what = ngettext("%(yours)s arrives on %(day)s", "%(yours)s arrive on %(day)s", many, **said)
+    return _("%(ordered)s; %(what)s.", ordered=ordered, what=what)
 
 
 def told(states: Mapping[str, int], given: int, terms: Terms, shop: str) -> Sequence[str]:
     """A sentence for each state that any friend's order is in, but for what is held. `given` counts rewards."""
-    came, rewarded = min(given, states.get("rewarded", 0)), states.get("rewarded", 0)
-    wait = f" and {days(terms.holding_days)} have passed" if terms.holding_days else ""
-    said = {
-        "waiting": (states.get("waiting", 0), f"ordered. Your reward comes once that is paid{wait}."),
-        "review": (states.get("review", 0), f"ordered. {shop} has a look at it first, which can take a few days."),
-        "came": (came, "ordered, and your reward came." if came == 1 else "ordered, and your reward came each time."),
-        "beyond": (rewarded - came, "ordered beyond what brings a reward. Thank you all the same."),
-        "void": (states.get("void", 0), "cancelled or returned the order before your reward came."),
-        "reversed": (states.get("reversed", 0), "returned the order, so your reward went back."),
-        "blocked": (states.get("blocked", 0), f"ordered, which doesn't count. Ask {shop} if that surprises you."),
-    }
-    return [f"{friends(number)} {text}" for number, text in said.values() if number > 0]
+    came = min(given, states.get("rewarded", 0))
+    counts = dict(states) | {"came": came, "beyond": states.get("rewarded", 0) - came}
+    if terms.holding_days:
+        counts["waiting_days"] = counts.pop("waiting", 0)
+    said = {"shop": shop, "days": ngettext("%(num)s day", "%(num)s days", terms.holding_days)}
+    return [ngettext(*words, counts[state], **said) for state, words in _TOLD.items() if counts.get(state, 0) > 0]
 
 
-def friends(number: int) -> str:
-    return f"{number:,} {'friend' if number == 1 else 'friends'}"
-
-
-def days(number: int) -> str:
-    return f"{number:,} {'day' if number == 1 else 'days'}"
+_TOLD = {
+    "waiting": NN_(
+        "%(num)s friend ordered. Your reward comes once that is paid.",
+        "%(num)s friends ordered. Your reward comes once that is paid.",
+    ),
+    "waiting_days": NN_(
+        "%(num)s friend ordered. Your reward comes once that is paid and %(days)s have passed.",
+        "%(num)s friends ordered. Your reward comes once that is paid and %(days)s have passed.",
+    ),
+    "review": NN_(
+        "%(num)s friend ordered. %(shop)s has a look at it first, which can take a few days.",
+        "%(num)s friends ordered. %(shop)s has a look at it first, which can take a few days.",
+    ),
+    "came": NN_(
+        "%(num)s friend ordered, and your reward came.",
+        "%(num)s friends ordered, and your reward came each time.",
+    ),
+    "beyond": NN_(
+        "%(num)s friend ordered beyond what brings a reward. Thank you all the same.",
+        "%(num)s friends ordered beyond what brings a reward. Thank you all the same.",
+    ),
+    "void": NN_(
+        "%(num)s friend cancelled or returned the order before your reward came.",
+        "%(num)s friends cancelled or returned the order before your reward came.",
+    ),
+    "reversed": NN_(
+        "%(num)s friend returned the order, so your reward went back.",
+        "%(num)s friends returned the order, so your reward went back.",
+    ),
+    "blocked": NN_(
+        "%(num)s friend ordered, which doesn't count. Ask %(shop)s if that surprises you.",
+        "%(num)s friends ordered, which doesn't count. Ask %(shop)s if that surprises you.",
+    ),
+}

@@ -3,6 +3,7 @@
 from core.db import Database
 from core.effects import PermanentFailure
 from core.errors import Conflict, NotAuthenticated, Unavailable
+from core.i18n import _
 from referrals import codes, members
 from referrals.models import ReferralCode
 from shops.admin import Admin, AdminRefused
@@ -29,10 +30,11 @@ def check_no_discount(database: Database, shop_id: int, code: str) -> None:
         with Admin.of(database, shop_id) as admin:
             found = admin.call("discount_by_code", code=code)["codeDiscountNodeByCode"]
     except Unavailable:
-        text = "We couldn't check your code with the shop just now. Please try again in a minute."
+        text = _("We couldn't check your code with the shop just now. Please try again in a minute.")
         raise Unavailable(text, code="code_not_checked") from None
     except (NotAuthenticated, PermanentFailure, AdminRefused):
-        text = "Codes can't be changed until the shop has been connected again."
+        text = _("Codes can't be changed until the shop has been connected again.")
         raise Conflict(text, code="shop_not_connected") from None
     if found is not None:
-        raise Conflict(f"{code} is one of the shop's own codes. Please choose another.", code="code_taken")
+        text = _("%(code)s is one of the shop's own codes. Please choose another.", code=code)
+        raise Conflict(text, code="code_taken")

@@ -5,20 +5,20 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from core.i18n import N_, _, day, listed, ngettext
 from loyalty.program import Benefit
-from loyalty.rewards.rules import day_text
-from loyalty.wording.words import capital
+from loyalty.wording.words import capital, sentences, steps
 from referrals import sharing
 
 # What the merchant's lists call the states.
 STATE_NAMES = {
-    "waiting": "Waiting for payment",
-    "holding": "Holding days",
-    "review": "In review",
-    "rewarded": "Rewarded",
-    "blocked": "Refused",
-    "void": "Undone",
-    "reversed": "Taken back",
+    "waiting": N_("Waiting for payment"),
+    "holding": N_("Holding days"),
+    "review": N_("In review"),
+    "rewarded": N_("Rewarded"),
+    "blocked": N_("Refused"),
+    "void": N_("Undone"),
+    "reversed": N_("Taken back"),
 }
 
 
@@ -58,8 +58,8 @@ def benefit_of(kept: Mapping[str, Any]) -> Benefit:
 def worth(benefit: Benefit, currency: str) -> str:
     """What was given, in a list: "$10 off"; what depends on an order is "commission"."""
     if benefit.kind == "commission":
-        return "commission"
-    return sharing.worth(benefit, currency) or "nothing"
+        return _("commission")
+    return sharing.worth(benefit, currency) or _("nothing")
 
 
 def referrer_text(told: Told) -> str:
@@ -72,68 +72,92 @@ def merchant_text(told: Told) -> str:
     return _MERCHANT[told.state](told)
 
 
-def _side(told: Told, *states: str) -> list[Brought]:
-    return [one for one in told.brought if one.side != "friend" and one.state in states]
+def _side(told: Told, *states: str) -> list[Benefit]:
+    return [one.benefit for one in told.brought if one.side != "friend" and one.state in states]
 
 
-def _yours(told: Told, brought: Sequence[Brought] = ()) -> str:
+def _yours(told: Told, *benefits: Benefit) -> str:
     """ "your $10 off and your 500 points"."""
-    benefits = [one.benefit for one in brought] or [told.brings]
-    return " and ".join(f"your {worth(benefit, told.currency)}" for benefit in benefits)
+    return listed([sharing.yours(benefit, told.currency) for benefit in benefits or (told.brings,)])
 
 
-def _day(told: Told, moment: datetime | None) -> str:
-    return f" on {day_text(moment, told.zone)}" if moment else ""
-
-
-def _s(told: Told, brought: Sequence[Brought] = ()) -> str:
-    """Many things "arrive", one "arrives"."""
-    benefits = [one.benefit for one in brought] or [told.brings]
-    return "" if len(benefits) > 1 or (benefits[0].points or 1) > 1 else "s"
+def _ordered(coming: str) -> str:
+    return sentences(_("Your friend ordered."), capital(coming))
 
 
 def _is_waiting(told: Told) -> str:
+    # 500 points "come", $10 off "comes".
+    many, yours = told.brings.points or 1, _yours(told)
     if told.brings.kind == "none":
-        return "Your friend ordered. It counts once it is paid."
-    days = f"{told.days:,} {'day' if told.days == 1 else 'days'}"
-    held = f" {days} after payment" if told.days else " once it is paid"
-    return f"Your friend ordered. {capital(_yours(told))} come{_s(told)}{held}."
+        return _ordered(_("It counts once it is paid."))
+    if not told.days:
+        return _ordered(
+            ngettext("%(yours)s comes once it is paid.", "%(yours)s come once it is paid.", many, yours=yours)
+        )
+    days = ngettext("%(num)s day", "%(num)s days", told.days)
+    return _ordered(
+        ngettext(
+            "%(yours)s comes %(days)s after payment.",
+            "%(yours)s come %(days)s after payment.", many, yours=yours, days=days,
+        )
+    )  # fmt: skip
 
 
 def _is_held(told: Told) -> str:
+    many, yours = told.brings.points or 1, _yours(told)
     if told.brings.kind == "none":
-        return "Your friend ordered, and the order is paid. It counts if it isn't returned."
-    yours = capital(_yours(told))
-    return f"Your friend ordered. {yours} arrive{_s(told)}{_day(told, told.due_at)} if the order isn't returned."
+        return _("Your friend ordered, and the order is paid. It counts if it isn't returned.")
+    if told.due_at is None:
+        return _ordered(
+            ngettext(
+                "%(yours)s arrives if the order isn't returned.",
+                "%(yours)s arrive if the order isn't returned.", many, yours=yours,
+            )
+        )  # fmt: skip
+    return _ordered(
+        ngettext(
+            "%(yours)s arrives on %(day)s if the order isn't returned.",
+            "%(yours)s arrive on %(day)s if the order isn't returned.",
+            many, yours=yours, day=day(told.due_at, told.zone),
+        )
+    )  # fmt: skip
 
 
 def _is_reviewed(told: Told) -> str:
-    return f"Your friend ordered. {told.shop} has a look at it first, which can take a few days."
+    return _("Your friend ordered. %(shop)s has a look at it first, which can take a few days.", shop=told.shop)
 
 
 def _is_rewarded(told: Told) -> str:
     has = _side(told, "given", "kept")
+    if has and told.rewarded_at:
+        came = day(told.rewarded_at, told.zone)
+        return _("Your friend ordered, and %(yours)s came on %(day)s.", yours=_yours(told, *has), day=came)
     if has:
-        return f"Your friend ordered, and {_yours(told, has)} came{_day(told, told.rewarded_at)}."
+        return _("Your friend ordered, and %(yours)s came.", yours=_yours(told, *has))
     if told.beyond:
-        return "Your friend ordered, beyond as many as bring a reward in a month. Thank you all the same."
-    return "Your friend ordered. Thank you."
+        return _("Your friend ordered, beyond as many as bring a reward in a month. Thank you all the same.")
+    return _("Your friend ordered. Thank you.")
 
 
 def _is_refused(told: Told) -> str:
-    return f"Your friend ordered, which doesn't count. Ask {told.shop} if that surprises you."
+    return _("Your friend ordered, which doesn't count. Ask %(shop)s if that surprises you.", shop=told.shop)
 
 
 def _is_undone(told: Told) -> str:
-    before = f" before {_yours(told)} came" if told.brings.kind != "none" else ""
-    return f"Your friend cancelled or returned the order{before}."
+    if told.brings.kind == "none":
+        return _("Your friend cancelled or returned the order.")
+    return _("Your friend cancelled or returned the order before %(yours)s came.", yours=_yours(told))
 
 
 def _is_taken_back(told: Told) -> str:
     back, kept = _side(told, "taken_back", "taking_back"), _side(told, "kept")
-    said = f", so {_yours(told, back)} went back" if back else ""
-    used = f". You had used {_yours(told, kept)} already, so that stays yours" if kept else ""
-    return f"Your friend returned the order{said}{used}."
+    text = (
+        _("Your friend returned the order, so %(yours)s went back.", yours=_yours(told, *back))
+        if back
+        else _("Your friend returned the order.")
+    )
+    used = _("You had used %(yours)s already, so that stays yours.", yours=_yours(told, *kept)) if kept else ""
+    return sentences(text, used)
 
 
 _REFERRER = {
@@ -147,50 +171,59 @@ _REFERRER = {
 }
 
 
-def _things(brought: Sequence[Brought], currency: str) -> str:
-    return " and ".join(worth(one.benefit, currency) for one in brought)
+def _things(told: Told, benefits: Sequence[Benefit]) -> str:
+    return listed([worth(benefit, told.currency) for benefit in benefits])
 
 
 def _waits_for_you(told: Told) -> str:
-    return f"Waits for your decision: the checks give it {told.score} of 100. Nothing is paid before."
+    return _("Waits for your decision: the checks give it %(score)s of 100. Nothing is paid before.", score=told.score)
 
 
 def _holds(told: Told) -> str:
-    return f"Paid. The referrer's side comes{_day(told, told.due_at)} if the order still stands."
+    if told.due_at is None:
+        return _("Paid. The referrer's side comes if the order still stands.")
+    due = day(told.due_at, told.zone)
+    return _("Paid. The referrer's side comes on %(day)s if the order still stands.", day=due)
 
 
 def _has_rewarded(told: Told) -> str:
     has = _side(told, "given", "kept")
+    if has and told.rewarded_at:
+        said = {"gifts": _things(told, has), "day": day(told.rewarded_at, told.zone)}
+        return _("The friend's order stands. The referrer got %(gifts)s on %(day)s.", **said)
     if has:
-        return (
-            f"The friend's order stands. The referrer got {_things(has, told.currency)}{_day(told, told.rewarded_at)}."
+        return _("The friend's order stands. The referrer got %(gifts)s.", gifts=_things(told, has))
+    if told.beyond:
+        return _(
+            "The friend's order stands. The referrer got nothing, for they had as many friends as a month may bring "
+            "something."
         )
-    why = ", for they had as many friends as a month may bring something" if told.beyond else ""
-    return f"The friend's order stands. The referrer got nothing{why}."
+    return _("The friend's order stands. The referrer got nothing.")
 
 
 def _was_refused(told: Told) -> str:
     if told.decision == "refuse":
-        return "Refused by hand."
-    return f"Refused by the checks, which give it {told.score} of 100."
+        return _("Refused by hand.")
+    return _("Refused by the checks, which give it %(score)s of 100.", score=told.score)
 
 
 def _was_taken_back(told: Told) -> str:
-    back, going, kept = (_side(told, state) for state in ("taken_back", "taking_back", "kept"))
-    said = [
-        f"{_things(part, told.currency)} {words}"
-        for part, words in ((back, "went back"), (going, "is going back"), (kept, "was used already and stays"))
-        if part
-    ]
-    return f"The friend's order was undone after the reward: {', '.join(said) or 'there was nothing to take back'}."
+    said = [_(words, gifts=_things(told, part)) for state, words in _UNDONE.items() if (part := _side(told, state))]
+    what = steps(said) if said else _("there was nothing to take back")
+    return _("The friend's order was undone after the reward: %(what)s.", what=what)
 
 
+_UNDONE = {
+    "taken_back": N_("%(gifts)s went back"),
+    "taking_back": N_("%(gifts)s is going back"),
+    "kept": N_("%(gifts)s was used already and stays"),
+}
 _MERCHANT = {
-    "waiting": lambda told: "The friend's order is not paid yet.",
+    "waiting": lambda told: _("The friend's order is not paid yet."),
     "holding": _holds,
     "review": _waits_for_you,
     "rewarded": _has_rewarded,
     "blocked": _was_refused,
-    "void": lambda told: "The friend's order was undone, or is worth too little, before the referrer's side came.",
+    "void": lambda told: _("The friend's order was undone, or is worth too little, before the referrer's side came."),
     "reversed": _was_taken_back,
 }

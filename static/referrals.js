@@ -4,6 +4,7 @@ const SAID = 2000; // ms that a button says that it has copied
 const EVERY = 1500; // ms between two looks at whether a code is ready
 const MOST = 20; // looks
 
+const words = document.body.dataset;
 const counted = document.querySelector("[data-shared]")?.dataset.shared;
 
 function count(via) {
@@ -14,9 +15,9 @@ async function copy(button) {
   const said = button.textContent;
   try {
     await navigator.clipboard.writeText(button.dataset.copy);
-    button.textContent = "Copied";
+    button.textContent = words.copied;
   } catch {
-    button.textContent = "Please copy it by hand";
+    button.textContent = words.uncopied;
   }
   count(button.dataset.via);
   setTimeout(() => { button.textContent = said; }, SAID);
@@ -36,7 +37,7 @@ async function wait(place, looks = 0) {
   try {
     const answer = await fetch(place.dataset.ready, { headers: { Accept: "application/json" } });
     const { state } = await answer.json();
-    if (state === "made") place.textContent = "It's ready.";
+    if (state === "made") place.textContent = words.made;
     else if (state !== "making") location.reload();
     if (state !== "making") return;
   } catch {

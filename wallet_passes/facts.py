@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
-from core import crypto
+from core import crypto, i18n
 from loyalty import programs, queries
 from loyalty.expiry import queries as expiry
 from loyalty.expiry.queries import Holder
@@ -164,10 +164,11 @@ class _Known:
         )
 
     def _told(self, latest: Posting) -> str:
-        """Why points last came or went, in words."""
+        """Why points last came or went, in English."""
         number = latest.program_version
         program = self.published.numbered(latest.shop_id, number).program if number else None
-        return sentence(latest, queries.tier_names(program) if program else {})
+        with i18n.speaking(i18n.ENGLISH):
+            return sentence(latest, queries.tier_names(program) if program else {})
 
 
 def _within_reach(offers: Iterable[Any]) -> tuple[Offer, ...]:

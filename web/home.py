@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, render_template, request
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core import clock, logs
+from core import clock, i18n, logs
 from core.config import settings
 from core.db import database, open_shops
 from core.errors import NotFound
@@ -76,6 +76,8 @@ PLACES = (STOREFRONT, PORTAL, MERCHANT, STAFF)
 
 home = Blueprint("home", __name__)
 showcase = Blueprint("showcase", __name__)
+for page in (home, showcase):
+    i18n.speaks(page, lambda: i18n.ENGLISH)
 
 
 def register(app: Flask) -> None:

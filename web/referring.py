@@ -25,10 +25,10 @@ from werkzeug.routing import BaseConverter
 from core import clock, logs
 from core.db import database, open_shops
 from core.errors import InvalidInput, NotFound, RapportError, Unavailable
+from core.i18n import N_, _, day, isolated, price
 from loyalty import queries as people
 from loyalty.models import Member
 from loyalty.programs import Version
-from loyalty.rewards.rules import day_text
 from referrals import invitations, links, members, offers, sharing, vanity, visits
 from referrals.claims import operations as claims
 from referrals.claims import rules as claim_rules
@@ -38,7 +38,6 @@ from referrals.offers import Referrer
 from referrals.progress import progress
 from shops.models import Shop
 from wallet_passes import content
-from wallet_passes.adding.wording import filled
 from wallet_passes.design import Design
 from wallet_passes.designs.addresses import address
 from wallet_passes.designs.queries import design_of
@@ -51,16 +50,30 @@ LONGEST_NAME = 40
 _ABOUT = {"bad_email": "email", "own_code": "email", "no_consent": "consent"}
 # What a page of its own says when there is nothing else to show.
 _NO_PAGE = {
-    "unknown_code": ("We don't know this code", "Please check it with whoever gave it to you."),
-    "code_retired": ("This invitation has ended", "Please ask your friend for their new link."),
-    "referrals_off": ("No invitations at the moment", "{shop} isn't taking any just now. Come in all the same."),
-    "no_program": ("No invitations at the moment", "{shop} isn't taking any just now. Come in all the same."),
-    "link_broken": ("This link isn't complete", "It may have been cut off on its way. Copy all of it and try again."),
-    "link_expired": ("This link has ended", "A link to this page works for 30 days. Your rewards page has a new one."),
-    "no_member": ("This page has ended", "Its member has left the program. If that is a mistake, ask the shop."),
-    "no_shop": ("This shop isn't here", "The link may be cut off, or the shop has left. Try the shop's own address."),
-    "away": ("We couldn't reach the shop just now", "Nothing is lost. Try again in a minute."),
-}  # fmt: skip
+    "unknown_code": (N_("We don't know this code"), N_("Please check it with whoever gave it to you.")),
+    "code_retired": (N_("This invitation has ended"), N_("Please ask your friend for their new link.")),
+    **dict.fromkeys(
+        ("referrals_off", "no_program"),
+        (N_("No invitations at the moment"), N_("%(shop)s isn't taking any just now. Come in all the same.")),
+    ),
+    "link_broken": (
+        N_("This link isn't complete"),
+        N_("It may have been cut off on its way. Copy all of it and try again."),
+    ),
+    "link_expired": (
+        N_("This link has ended"),
+        N_("A link to this page works for 30 days. Your rewards page has a new one."),
+    ),
+    "no_member": (
+        N_("This page has ended"),
+        N_("Its member has left the program. If that is a mistake, ask the shop."),
+    ),
+    "no_shop": (
+        N_("This shop isn't here"),
+        N_("The link may be cut off, or the shop has left. Try the shop's own address."),
+    ),
+    "away": (N_("We couldn't reach the shop just now"), N_("Nothing is lost. Try again in a minute.")),
+}
 
 pages = Blueprint("referring", __name__, url_prefix="/s/<shop_name:name>")
 log = logs.logger(__name__)
@@ -171,9 +184,10 @@ def claim(code: str) -> Any:
 def _claim(shop: Shop, who: Visitor | None, found: Referrer, form: dict[str, str]) -> tuple[Visitor, ReferralClaim]:
     """Raises RapportError with a sentence for the friend."""
     if who is None or not visitors.sent_by(who, form["token"]):
-        raise NoCookie("This page needs a cookie to send the form. Allow cookies for it, and try again.")
+        raise NoCookie(_("This page needs a cookie to send the form. Allow cookies for it, and try again."))
     if not form["consent"]:
-        raise InvalidInput("Please tick the box, so that we may keep your e-mail address for this.", code="no_consent")
+        text = _("Please tick the box, so that we may keep your e-mail address for this.")
+        raise InvalidInput(text, code="no_consent")
     with database().transaction(shop.id) as session:
         return who, claims.claim(
             session, shop.id, found.code.code, form["email"], consent=_consent(), wants_news=bool(form["news"]),
@@ -218,18 +232,31 @@ def _landing(found: Referrer, who: Visitor, *, claimed: ReferralClaim | None = N
 
 def _offer(found: Referrer) -> dict[str, Any]:
     """What the page says of the invitation."""
-    benefit, currency, shop = found.offer.benefit, g.shop.currency, _shop_name()
+    benefit, currency = found.offer.benefit, g.shop.currency
     gives, who = sharing.worth(benefit, currency), shown_name(found)
-    text = "{who} gives you {gives}" if gives else "{who} invites you to {shop}"
+    least = price(benefit.minimum_order, currency) if benefit.minimum_order else ""
     return {
         "gives": gives,
         "gift": sharing.gift(benefit, currency),
         "who": who,
-        "headline": found.offer.title or filled(text, who=who or "A friend", gives=gives, shop=shop),
-        "least": sharing.price(benefit.minimum_order, currency) if benefit.minimum_order else "",
+        "headline": found.offer.title or _headline(who, gives),
+        "description": found.offer.text or _description(gives, least),
+        "least": least,
         "store": _store(found),
         "picture": address(g.shop.id, g.design, "google-hero"),
     }
+
+
+def _headline(who: str, gives: str) -> str:
+    text = N_("%(who)s gives you %(gift)s") if gives else N_("%(who)s invites you to %(shop)s")
+    return _(text, who=isolated(who or _("A friend")), gift=gives, shop=isolated(_shop_name()))
+
+
+def _description(gives: str, least: str) -> str:
+    if not gives:
+        return _("Have a look at %(shop)s.", shop=_shop_name())
+    text = N_("On your first order at %(shop)s from %(amount)s.") if least else N_("On your first order at %(shop)s.")
+    return _(text, shop=_shop_name(), amount=least)
 
 
 def shown_name(found: Referrer) -> str:
@@ -246,9 +273,9 @@ def _held(row: ReferralClaim, found: Referrer) -> dict[str, Any]:
     promised, discount = claims.benefit_of(row), row.discount if claims.has_discount(row) else None
     return {
         "gives": sharing.worth(promised, g.shop.currency),
-        "least": sharing.price(promised.minimum_order, g.shop.currency) if promised.minimum_order else "",
+        "least": price(promised.minimum_order, g.shop.currency) if promised.minimum_order else "",
         "discount": discount,
-        "until": day_text(row.expires_at - timedelta(seconds=1), found.offer.zone),
+        "until": day(row.expires_at - timedelta(seconds=1), found.offer.zone),
         "store": _store(found, discount),
     }
 
@@ -267,7 +294,8 @@ def _store(found: Referrer | None = None, discount: str | None = None) -> str:
 
 def _consent() -> str:
     """The words that are agreed to, as they stand on the page and in the record."""
-    return f"{_shop_name()} may keep my e-mail address to give me this and to see that it is my first order."
+    text = N_("%(shop)s may keep my e-mail address to give me this and to see that it is my first order.")
+    return _(text, shop=_shop_name())
 
 
 def _look(code: ReferralCode, who: Visitor, via: str, zone: ZoneInfo) -> visits.Look:
@@ -356,7 +384,7 @@ def _terms(version: Version, member: Member, code: ReferralCode) -> dict[str, An
         "url": url,
         "gives": sharing.worth(offer.benefit, offer.currency),
         "gets": sharing.worth(mine, offer.currency),
-        "least": sharing.price(offer.benefit.minimum_order, offer.currency) if offer.benefit.minimum_order else "",
+        "least": price(offer.benefit.minimum_order, offer.currency) if offer.benefit.minimum_order else "",
         "holding": version.program.referral.holding_days,
         "subject": shared.subject,
         "message": shared.message.removesuffix(f" {url}"),
@@ -400,8 +428,9 @@ def _no_database(error: Exception) -> Response:
 def _sorry(reason: str, suggestion: str | None = None) -> str:
     title, text = _NO_PAGE[reason]
     known = "shop" in g
+    named = isolated(_shop_name()) if known else _("The shop")
     return _page(
-        "sorry", title=title, text=filled(text, shop=_shop_name() if known else "The shop"), suggestion=suggestion,
+        "sorry", title=_(title), text=_(text, shop=named), suggestion=suggestion,
         store=_store() if known else None,
         again=request.path if reason == "away" and request.method == "GET" else None,
     )  # fmt: skip

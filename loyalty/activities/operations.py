@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from core import crypto
 from core.errors import Conflict, InvalidInput, NotFound
 from core.events import Happened, record
+from core.i18n import N_, _, day
 from loyalty import programs
 from loyalty.activities import queries, rules
 from loyalty.activities.models import ActivityDone, Answer, Birthday, Consent
@@ -37,12 +38,12 @@ OLDEST_YEAR = 1900
 _PRODUCT = re.compile("[1-9][0-9]{0,18}", re.ASCII)
 
 _REFUSED = {
-    "already_done": "you have earned this already",
-    "not_open": "this can't be earned yet",
-    "over": "this is over",
-    "not_your_tier": "this is for other tiers",
-    "limit_reached": "you have earned all there is to earn here",
-    "too_soon": "you have told us lately; you can again later",
+    "already_done": N_("you have earned this already"),
+    "not_open": N_("this can't be earned yet"),
+    "over": N_("this is over"),
+    "not_your_tier": N_("this is for other tiers"),
+    "limit_reached": N_("you have earned all there is to earn here"),
+    "too_soon": N_("you have told us lately; you can again later"),
 }
 _ELSEWHERE = {
     "birthday": "birthdays come round by themselves, once the date is set",
@@ -168,7 +169,7 @@ def _judged(session: Session, deed: Deed, version: Version) -> rules.Verdict:
     if verdict.capped != "day":
         raise refusal(verdict.refused)
     tomorrow = (today + rules.ONE_DAY).isoformat()
-    raise refusal("limit_reached", "you have reached today's limit; there is more tomorrow", again_on=tomorrow)
+    raise refusal("limit_reached", N_("you have reached today's limit; there is more tomorrow"), again_on=tomorrow)
 
 
 def explain(rule: Activity, worth: int, verdict: rules.Verdict) -> dict[str, Any]:
@@ -178,7 +179,7 @@ def explain(rule: Activity, worth: int, verdict: rules.Verdict) -> dict[str, Any
 
 
 def refusal(code: str, detail: str = "", **extra: Any) -> NotEarned:
-    return NotEarned(detail or _REFUSED[code], code=code, **extra)
+    return NotEarned(_(detail or _REFUSED[code]), code=code, **extra)
 
 
 def act(
@@ -261,9 +262,9 @@ def answer(
 def _checked(rule: Question, text: str) -> str:
     text = text.strip()
     if not text or len(text) > LONGEST_ANSWER or "\x00" in text:
-        raise InvalidInput(f"an answer has 1 to {LONGEST_ANSWER} characters", code="bad_answer")
+        raise InvalidInput(_("an answer has 1 to %(most)s characters", most=LONGEST_ANSWER), code="bad_answer")
     if rule.choices and text not in rule.choices:
-        raise InvalidInput(f"choose one of: {', '.join(rule.choices)}", code="bad_answer")
+        raise InvalidInput(_("choose one of: %(choices)s", choices=", ".join(rule.choices)), code="bad_answer")
     return text
 
 
@@ -325,7 +326,7 @@ def set_birthday(
     """
     member = acting_member(session, shop_id, member_id)
     if not rules.is_date(month, day, year) or not OLDEST_YEAR <= (year or at.year) <= at.year:
-        raise InvalidInput("there is no such birthday", code="bad_birthday")
+        raise InvalidInput(_("there is no such birthday"), code="bad_birthday")
     row = queries.birthday(session, shop_id, member.id)
     if row is None:
         row = Birthday(shop_id=shop_id, member_id=member.id, set_at=at)
@@ -343,7 +344,7 @@ def _check_change(row: Birthday, at: datetime) -> None:
     free = rules.may_change_at(row.set_at, at)
     if free > at:
         raise Conflict(
-            f"a birthday can be changed once a year; again from {free:%d %B %Y}",
+            _("a birthday can be changed once a year; again from %(day)s", day=day(free)),
             code="birthday_fixed",
             again_at=free.isoformat(),
         )
@@ -357,7 +358,7 @@ def nps(
     Raises NotFound (no_member, no_rule), Conflict (member_merged), NotEarned (too_soon with `again_on`).
     """
     if not 0 <= score <= 10:
-        raise InvalidInput("the score is 0 to 10", code="bad_score")
+        raise InvalidInput(_("the score is 0 to 10"), code="bad_score")
     member = acting_member(session, shop_id, member_id)
     published = programs.load(session, [shop_id])
     rule = _rule_of_kind(published, shop_id, "nps", at)

@@ -6,9 +6,10 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+from core.i18n import percent
 from core.money import money_text
 from loyalty.program import Benefit, Program
-from loyalty.wording.benefits import benefit_text, conditions_text, percent_text
+from loyalty.wording.benefits import benefit_text, conditions_text
 
 _MONEY = frozenset({"amount", "maximum", "minimum_order", "minimum_spend", "friend_minimum", "minimum_payout"})
 _POINTS = frozenset(
@@ -65,7 +66,7 @@ class Voice:
         if isinstance(value, datetime):
             return self.moment(value)
         if isinstance(value, Decimal):
-            return percent_text(value) if field == "percentage" else f"{value.normalize():f}"
+            return percent(value) if field == "percentage" else f"{value.normalize():f}"
         if isinstance(value, str):
             return _CHOICES.get(value, value.replace("_", " ") if value.islower() else value)
         return self._list(field, value)

@@ -17,6 +17,7 @@ from core import clock, crypto, effects
 from core.db import rows_by
 from core.errors import Conflict, InvalidInput, NotFound
 from core.events import Happened, record
+from core.i18n import N_, _
 from loyalty import programs
 from loyalty.models import Member
 from loyalty.operations import acting_member, check_acting, locked_member, post
@@ -161,7 +162,7 @@ def _take_from_stock(session: Session, shop_id: int, reward: Reward) -> None:
         .returning(table.c.taken)
     )
     if taken is None or taken > reward.stock:
-        raise Conflict(f"{reward.name} is all gone.", code="out_of_stock")
+        raise Conflict(rules.all_gone(reward), code="out_of_stock")
 
 
 def _insert(
@@ -251,12 +252,12 @@ def _become(row: MemberReward, status: str) -> None:
 
 
 _NOT_READY = {
-    "issuing": ("reward_issuing", "This reward is still being made. Please try again in a moment."),
-    "returning": ("reward_returning", "This reward is being given back."),
-    "used": ("reward_used", "This reward was used already."),
-    "expired": ("reward_expired", "The days of this reward are over."),
-    "returned": ("reward_returned", "This reward was given back; the points are yours again."),
-    "failed": ("reward_failed", "This reward could not be made; the points are yours again."),
+    "issuing": ("reward_issuing", N_("This reward is still being made. Please try again in a moment.")),
+    "returning": ("reward_returning", N_("This reward is being given back.")),
+    "used": ("reward_used", N_("This reward was used already.")),
+    "expired": ("reward_expired", N_("The days of this reward are over.")),
+    "returned": ("reward_returned", N_("This reward was given back; the points are yours again.")),
+    "failed": ("reward_failed", N_("This reward could not be made; the points are yours again.")),
 }
 
 
@@ -265,7 +266,7 @@ def _check_ready(row: MemberReward) -> None:
     status = "expired" if over and row.status == "issued" else row.status
     if status != "issued":
         code, text = _NOT_READY[status]
-        raise Conflict(text, code=code, reward_status=status)
+        raise Conflict(_(text), code=code, reward_status=status)
 
 
 def give_back(session: Session, shop_id: int, member_id: int, reward_id: int, *, actor: str) -> MemberReward:
@@ -278,7 +279,8 @@ def give_back(session: Session, shop_id: int, member_id: int, reward_id: int, *,
     if row.status in ("returning", "returned"):
         return row
     if not row.points:
-        raise Conflict("This reward was a gift, so there are no points to give back. It's yours.", code="reward_gift")
+        text = _("This reward was a gift, so there are no points to give back. It's yours.")
+        raise Conflict(text, code="reward_gift")
     _check_ready(row)
     if row.terms["kind"] == "custom":
         _return(session, member, row, actor)
@@ -295,9 +297,9 @@ def fulfil(session: Session, shop_id: int, member_id: int, reward_id: int, *, ac
 
     Raises NotFound, and Conflict with `not_custom` or the codes of `give_back`.
     """
-    _, row = _theirs(session, shop_id, member_id, reward_id)
+    _member, row = _theirs(session, shop_id, member_id, reward_id)
     if row.terms["kind"] != "custom":
-        raise Conflict("This reward is used at the checkout, not handed over.", code="not_custom")
+        raise Conflict(_("This reward is used at the checkout, not handed over."), code="not_custom")
     if row.status != "used":
         _check_ready(row)
         _become(row, "used")

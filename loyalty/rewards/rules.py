@@ -8,7 +8,8 @@
 
 An order tells what truly happened, so its word also turns around what seemed over (given back, failed, expired).
 
-Pure functions over frozen values: no database, no HTTP, no clock. Points are integers, money is minor units.
+Pure functions over frozen values: no database, no HTTP, no clock. Points are integers, money is minor units. Sentences
+are in the language spoken now.
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from core.i18n import _, day, listed, ngettext, number, points
 from loyalty.program import Reward, instant
 from loyalty.rules import OrderState
 
@@ -63,67 +65,83 @@ class Refusal(NamedTuple):
     extra: Mapping[str, Any] = MappingProxyType({})
 
 
-def refusal(reward: Reward, standing: Standing, points: int) -> Refusal | None:
+def refusal(reward: Reward, standing: Standing, cost: int) -> Refusal | None:
     """Why this member can't have this reward for so many points now, or None. Points come last: they can be earned."""
     return (
         _out_of_time(reward, standing)
         or _not_for(reward, standing)
         or _had_enough(reward, standing)
-        or _points_short(reward, standing, points)
+        or _points_short(reward, standing, cost)
     )
 
 
 def _out_of_time(reward: Reward, standing: Standing) -> Refusal | None:
     starts_at, ends_at = instant(reward.starts_at, standing.zone), instant(reward.ends_at, standing.zone)
     if starts_at is not None and standing.now < starts_at:
-        return Refusal("reward_not_yet", f"{reward.name} starts on {day_text(starts_at, standing.zone)}.")
+        starts = day(starts_at, standing.zone)
+        return Refusal("reward_not_yet", _("%(reward)s starts on %(day)s.", reward=reward.name, day=starts))
     if ends_at is not None and standing.now >= ends_at:
-        return Refusal("reward_over", f"{reward.name} ended on {day_text(ends_at, standing.zone)}.")
+        ended = day(ends_at, standing.zone)
+        return Refusal("reward_over", _("%(reward)s ended on %(day)s.", reward=reward.name, day=ended))
     return None
 
 
 def _not_for(reward: Reward, standing: Standing) -> Refusal | None:
     if reward.tiers and standing.tier_key not in reward.tiers:
-        names = [standing.tier_names.get(key, key) for key in reward.tiers]
-        whom = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-        return Refusal("wrong_tier", f"{reward.name} is for {whom} members.", {"tiers": list(reward.tiers)})
-    if standing.channel is not None and reward.channel not in ("both", standing.channel):
-        where = "in our stores" if reward.channel == "pos" else "online"
-        return Refusal("wrong_channel", f"{reward.name} can be used {where} only.")
-    return None
+        tiers = listed([standing.tier_names.get(key, key) for key in reward.tiers])
+        text = _("%(reward)s is for %(tiers)s members.", reward=reward.name, tiers=tiers)
+        return Refusal("wrong_tier", text, {"tiers": list(reward.tiers)})
+    if standing.channel is None or reward.channel in ("both", standing.channel):
+        return None
+    if reward.channel == "pos":
+        return Refusal("wrong_channel", _("%(reward)s can be used in our stores only.", reward=reward.name))
+    return Refusal("wrong_channel", _("%(reward)s can be used online only.", reward=reward.name))
 
 
 def _had_enough(reward: Reward, standing: Standing) -> Refusal | None:
     if reward.per_member is not None and standing.had >= reward.per_member:
-        once = reward.per_member == 1
-        times, all_had = ("once", "it") if once else (f"{reward.per_member} times", "all of them")
-        text = f"You can have {reward.name} {times}, and you've had {all_had}."
+        text = ngettext(
+            "You can have %(reward)s once, and you've had it.",
+            "You can have %(reward)s %(num)s times, and you've had all of them.", reward.per_member, reward=reward.name,
+        )  # fmt: skip
         return Refusal("reward_limit", text, {"limit": reward.per_member})
     if reward.stock is not None and standing.taken >= reward.stock:
-        return Refusal("out_of_stock", f"{reward.name} is all gone.")
+        return Refusal("out_of_stock", all_gone(reward))
     return None
 
 
-def _points_short(reward: Reward, standing: Standing, points: int) -> Refusal | None:
-    missing = points - standing.available
+def all_gone(reward: Reward) -> str:
+    """That a limited stock is."""
+    return _("%(reward)s is all gone.", reward=reward.name)
+
+
+def _points_short(reward: Reward, standing: Standing, cost: int) -> Refusal | None:
+    missing = cost - standing.available
     if missing <= 0:
         return None
-    text = f"{reward.name} takes {points:,} points. You have {standing.available:,}, so you need {missing:,} more."
-    return Refusal("points_short", text, {"missing": missing, "cost": points, "available": standing.available})
+    text = _(
+        "%(reward)s takes %(points)s. You have %(available)s, so you need %(missing)s more.",
+        reward=reward.name, points=points(cost), available=number(standing.available), missing=number(missing),
+    )  # fmt: skip
+    return Refusal("points_short", text, {"missing": missing, "cost": cost, "available": standing.available})
 
 
-def bad_points(reward: Reward, points: int | None) -> str | None:
+def bad_points(reward: Reward, given: int | None) -> str | None:
     """What is wrong with the points named for a reward, as a sentence, or None. Only a variable one has a choice."""
     if reward.kind != "variable":
-        fits = points is None or points == reward.cost
-        return None if fits else f"{reward.name} takes {reward.cost:,} points, no more and no fewer"
+        text = _("%(reward)s takes %(points)s, no more and no fewer", reward=reward.name, points=points(reward.cost))
+        return None if given is None or given == reward.cost else text
     assert reward.step is not None
     least, most = reward.cost, reward.most_points
-    fits = points is not None and points >= least and (most is None or points <= most) and points % reward.step == 0
-    if fits:
+    if given is not None and given >= least and (most is None or given <= most) and given % reward.step == 0:
         return None
-    upward = f"from {least:,} to {most:,}" if most is not None else f"{least:,} or more"
-    return f"say how many points to spend on {reward.name}: {upward}, in steps of {reward.step:,}"
+    said = {"reward": reward.name, "least": number(least), "step": number(reward.step)}
+    if most is None:
+        return _("say how many points to spend on %(reward)s: %(least)s or more, in steps of %(step)s", **said)
+    return _(
+        "say how many points to spend on %(reward)s: from %(least)s to %(most)s, in steps of %(step)s",
+        most=number(most), **said,
+    )  # fmt: skip
 
 
 def worth(reward: Reward, points: int) -> int | None:
@@ -190,9 +208,3 @@ def after_order(use: Use, order_id: int, *, undone: bool, points_return: bool) -
     if other and use.status == "used":
         return Use("used", max(order_id, use.order_id or 0))
     return Use("used", order_id)
-
-
-def day_text(moment: datetime, zone: ZoneInfo) -> str:
-    """A day as people write it: 27 November 2026."""
-    local = moment.astimezone(zone)
-    return f"{local.day} {local:%B %Y}"

@@ -2,44 +2,39 @@
 
 from decimal import Decimal
 
-from core.money import money_text
+from core.i18n import N_, _, money, ngettext, percent, points
 from loyalty.program import Benefit
-from loyalty.wording.words import points_text
+from loyalty.wording.words import steps
 
 _WORDS = {
-    "none": "nothing",
-    "amount_off": "{amount} off",
-    "percentage": "{percentage} off",
-    "free_shipping": "free shipping",
-    "points": "{points}",
-    "store_credit": "{amount} of store credit",
+    "none": N_("nothing"),
+    "amount_off": N_("%(amount)s off"),
+    "percentage": N_("%(percentage)s off"),
+    "free_shipping": N_("free shipping"),
+    "points": "%(points)s",
+    "store_credit": N_("%(amount)s of store credit"),
 }
 
 
-def benefit_text(benefit: Benefit, currency: str, locale: str = "en_US") -> str:
+def benefit_text(benefit: Benefit, currency: str) -> str:
     """What it brings, without its conditions. Amounts are minor units of `currency`."""
-    words = _WORDS.get(benefit.kind) or _commission(benefit)
-    return words.format(
-        amount=money_text(benefit.amount, currency, locale),
-        percentage=percent_text(benefit.percentage or Decimal(0)),
-        points=points_text(benefit.points or 0),
+    return _(
+        _WORDS.get(benefit.kind) or _commission(benefit),
+        amount=money(benefit.amount, currency),
+        percentage=percent(benefit.percentage or Decimal(0)),
+        points=points(benefit.points or 0),
     )
 
 
 def _commission(benefit: Benefit) -> str:
-    return "{amount} in cash" if benefit.amount else "{percentage} of the order in cash"
+    return N_("%(amount)s in cash") if benefit.amount else N_("%(percentage)s of the order in cash")
 
 
-def conditions_text(benefit: Benefit, currency: str, locale: str = "en_US") -> str:
+def conditions_text(benefit: Benefit, currency: str) -> str:
     """What a discount asks for: "on orders of $30.00 or more, within 60 days of getting it". Empty for nothing."""
     said = []
     if benefit.minimum_order:
-        said.append(f"on orders of {money_text(benefit.minimum_order, currency, locale)} or more")
-    if benefit.valid_days:
-        said.append(f"within {benefit.valid_days:,} {'day' if benefit.valid_days == 1 else 'days'} of getting it")
-    return ", ".join(said)
-
-
-def percent_text(percentage: Decimal) -> str:
-    """12.50 is "12.5%"."""
-    return f"{percentage.normalize():f}%"
+        said.append(_("on orders of %(amount)s or more", amount=money(benefit.minimum_order, currency)))
+    if days := benefit.valid_days:
+        said.append(ngettext("within %(num)s day of getting it", "within %(num)s days of getting it", days))
+    return steps(said) if said else ""

@@ -3,48 +3,61 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date
-
+from core.i18n import _, day, ngettext, points
 from loyalty.expiry.rules import Due
 from loyalty.models import Posting
 from loyalty.program import Expiry
-from loyalty.wording.words import Teller, TierNames, Told, points_text
+from loyalty.wording.words import Teller, TierNames, Told
 
 
 def due_text(due: Due, expiry: Expiry, zone: ZoneInfo) -> str:
     """What expires when, and what the member can do about it."""
-    expires = "expires" if due.points == 1 else "expire"
-    text = f"{points_text(due.points)} {expires} on {day_text(due.at, zone)}"
     if expiry.kind == "inactivity":
-        return f"{text}, unless you earn or spend points before then."
-    return f"{text}."
+        return ngettext(
+            "%(num)s point expires on %(day)s, unless you earn or spend points before then.",
+            "%(num)s points expire on %(day)s, unless you earn or spend points before then.",
+            due.points, day=day(due.at, zone),
+        )  # fmt: skip
+    return ngettext(
+        "%(num)s point expires on %(day)s.", "%(num)s points expire on %(day)s.", due.points, day=day(due.at, zone)
+    )
 
 
-def day_text(moment: datetime, zone: ZoneInfo) -> str:
-    """The day of a moment on the shop's calendar: 5 January 2026."""
-    return str(format_date(moment.astimezone(zone).date(), "d MMMM y", locale="en_US"))
-
-
-def _expired(posting: Posting, told: Told, _: TierNames) -> str:
-    expired, zone = f"{points_text(posting.points)} expired", ZoneInfo(told["timezone"])
-    since, until = (day_text(datetime.fromisoformat(told[end]), zone) for end in ("since", "until"))
+def _expired(posting: Posting, told: Told, _names: TierNames) -> str:
+    zone = ZoneInfo(told["timezone"])
+    since, until = (day(datetime.fromisoformat(told[end]), zone) for end in ("since", "until"))
+    said = {"since": since, "until": until, "length": _length(told)}
     if told["kind"] == "inactivity":
-        return f"{expired}: you last earned or spent points on {since}, and points stay {_length(told)} after that."
-    were = "it was" if posting.points == 1 else "they were"
-    earned = f"on {since}" if since == until else f"between {since} and {until}"
-    return f"{expired}: {were} earned {earned}, and points stay {_length(told)}."
+        return _(
+            "%(points)s expired: you last earned or spent points on %(since)s, and points stay %(length)s after that.",
+            points=points(posting.points), **said,
+        )  # fmt: skip
+    if since == until:
+        return ngettext(
+            "%(num)s point expired: it was earned on %(since)s, and points stay %(length)s.",
+            "%(num)s points expired: they were earned on %(since)s, and points stay %(length)s.",
+            posting.points, **said,
+        )  # fmt: skip
+    return ngettext(
+        "%(num)s point expired: it was earned between %(since)s and %(until)s, and points stay %(length)s.",
+        "%(num)s points expired: they were earned between %(since)s and %(until)s, and points stay %(length)s.",
+        posting.points, **said,
+    )  # fmt: skip
 
 
 def _length(told: Told) -> str:
-    number, unit = (told["months"], "month") if told.get("months") else (told["days"], "day")
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+    if told.get("months"):
+        return ngettext("%(num)s month", "%(num)s months", told["months"])
+    return ngettext("%(num)s day", "%(num)s days", told["days"])
 
 
-def _undone(posting: Posting, _: Told, __: TierNames) -> str:
-    had = "it had" if posting.points == 1 else "they had"
-    return (
-        f"{points_text(posting.points)} came back: {had} expired already when a refund or a change of the order "
-        "took them back, and nothing is taken twice."
+def _undone(posting: Posting, _told: Told, _names: TierNames) -> str:
+    return ngettext(
+        "%(num)s point came back: it had expired already when a refund or a change of the order took them back, "
+        "and nothing is taken twice.",
+        "%(num)s points came back: they had expired already when a refund or a change of the order took them back, "
+        "and nothing is taken twice.",
+        posting.points,
     )
 
 

@@ -1,47 +1,42 @@
 """Points that bringing a friend brought, in words. Who the friend is stays with the friend."""
 
+from core.i18n import N_, _, ngettext, points
 from loyalty.models import Posting
-from loyalty.wording.words import Teller, TierNames, Told, points_text, went_back
+from loyalty.wording.words import Teller, TierNames, Told, capital, went_back
+
+_BACK = {
+    "brought_friend_undone": N_("%(moved)s: the order of a friend you invited no longer counts."),
+    "came_by_friend_undone": N_("%(moved)s: the order they were for no longer counts."),
+    "friends_reached_undone": N_("%(moved)s: fewer friends you invited now have an order that counts."),
+}
 
 
-def _friends(told: Told) -> str:
-    count = int(told.get("friends") or 1)
-    return f"{count:,} friends you invited have" if count > 1 else "a friend you invited has"
+def _brought(posting: Posting, told: Told, _names: TierNames) -> str:
+    if told.get("every_order"):
+        return _("%(points)s because a friend you invited placed an order.", points=points(posting.points))
+    return _("%(points)s because a friend you invited placed a first order.", points=points(posting.points))
 
 
-def _brought(posting: Posting, told: Told, _: TierNames) -> str:
-    return f"{points_text(posting.points)} because a friend you invited placed {_order(told)}."
+def _invited(posting: Posting, _told: Told, _names: TierNames) -> str:
+    return _("%(points)s because a friend invited you, and your first order is paid.", points=points(posting.points))
 
 
-def _order(told: Told) -> str:
-    return "an order" if told.get("every_order") else "a first order"
+def _milestone(posting: Posting, told: Told, _names: TierNames) -> str:
+    return ngettext(
+        "%(points)s because a friend you invited has placed a first order.",
+        "%(points)s because %(num)s friends you invited have placed a first order.",
+        int(told.get("friends") or 1), points=points(posting.points),
+    )  # fmt: skip
 
 
-def _invited(posting: Posting, told: Told, _: TierNames) -> str:
-    return f"{points_text(posting.points)} because a friend invited you, and your first order is paid."
-
-
-def _milestone(posting: Posting, told: Told, _: TierNames) -> str:
-    return f"{points_text(posting.points)} because {_friends(told)} placed a first order."
-
-
-def _brought_no_more(posting: Posting, told: Told, _: TierNames) -> str:
-    return f"{went_back(posting.points)}: the order of a friend you invited no longer counts."
-
-
-def _invited_no_more(posting: Posting, told: Told, _: TierNames) -> str:
-    return f"{went_back(posting.points)}: the order they were for no longer counts."
-
-
-def _milestone_no_more(posting: Posting, told: Told, _: TierNames) -> str:
-    return f"{went_back(posting.points)}: fewer friends you invited now have an order that counts."
+def _back(posting: Posting, told: Told, _names: TierNames) -> str:
+    text = _BACK[told["reason"]]
+    return capital(_(text, moved=went_back(posting.points)))
 
 
 TELLERS: dict[str, Teller] = {
     "brought_friend": _brought,
     "came_by_friend": _invited,
     "friends_reached": _milestone,
-    "brought_friend_undone": _brought_no_more,
-    "came_by_friend_undone": _invited_no_more,
-    "friends_reached_undone": _milestone_no_more,
+    **dict.fromkeys(_BACK, _back),
 }

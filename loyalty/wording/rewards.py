@@ -4,38 +4,47 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from core.money import money_text
+from core.i18n import N_, _, day, money, ngettext, points
 from loyalty.models import Posting
-from loyalty.rewards.rules import day_text
-from loyalty.wording.words import Teller, TierNames, Told, are, order_name, points_text
+from loyalty.wording.words import Teller, TierNames, Told, order_name, sentences
 
 
 def _name(told: Told) -> str:
-    return str(told.get("name") or "a reward")
+    return str(told.get("name") or _("a reward"))
 
 
-def _back(posting: Posting) -> str:
-    return f"{points_text(posting.points)} {are(posting.points)} back"
+def _redeemed(posting: Posting, told: Told, _names: TierNames) -> str:
+    return _("%(points)s spent on %(reward)s.", points=points(posting.points), reward=_name(told))
 
 
-def _redeemed(posting: Posting, told: Told, _: TierNames) -> str:
-    return f"{points_text(posting.points)} spent on {_name(told)}."
+def _given_back(posting: Posting, told: Told, _names: TierNames) -> str:
+    return ngettext(
+        "%(num)s point is back: you returned %(reward)s unused.",
+        "%(num)s points are back: you returned %(reward)s unused.", posting.points, reward=_name(told),
+    )  # fmt: skip
 
 
-def _given_back(posting: Posting, told: Told, _: TierNames) -> str:
-    return f"{_back(posting)}: you returned {_name(told)} unused."
+def _failed(posting: Posting, told: Told, _names: TierNames) -> str:
+    return ngettext(
+        "%(num)s point is back: we couldn't get %(reward)s ready for you. We're sorry.",
+        "%(num)s points are back: we couldn't get %(reward)s ready for you. We're sorry.",
+        posting.points, reward=_name(told),
+    )  # fmt: skip
 
 
-def _failed(posting: Posting, told: Told, _: TierNames) -> str:
-    return f"{_back(posting)}: we couldn't get {_name(told)} ready for you. We're sorry."
+def _undone(posting: Posting, told: Told, _names: TierNames) -> str:
+    return ngettext(
+        "%(num)s point is back: %(order)s, on which you used %(reward)s, was cancelled or refunded.",
+        "%(num)s points are back: %(order)s, on which you used %(reward)s, was cancelled or refunded.",
+        posting.points, order=order_name(told), reward=_name(told),
+    )  # fmt: skip
 
 
-def _undone(posting: Posting, told: Told, _: TierNames) -> str:
-    return f"{_back(posting)}: {order_name(told)}, on which you used {_name(told)}, was cancelled or refunded."
-
-
-def _used_after_all(posting: Posting, told: Told, _: TierNames) -> str:
-    return f"{points_text(posting.points)} spent on {_name(told)}, which you used on {order_name(told)}."
+def _used_after_all(posting: Posting, told: Told, _names: TierNames) -> str:
+    return _(
+        "%(points)s spent on %(reward)s, which you used on %(order)s.",
+        points=points(posting.points), reward=_name(told), order=order_name(told),
+    )  # fmt: skip
 
 
 TELLERS: dict[str, Teller] = {
@@ -47,22 +56,22 @@ TELLERS: dict[str, Teller] = {
 }
 
 _HOW = {
-    "store_credit": "It's in your store credit, ready for your next order.",
-    "gift_card": "Your gift card is ready: pay with {code} at checkout.",
-    "custom": "It's yours. Show {code} to the shop.",
+    "store_credit": N_("It's in your store credit, ready for your next order."),
+    "gift_card": N_("Your gift card is ready: pay with %(code)s at checkout."),
+    "custom": N_("It's yours. Show %(code)s to the shop."),
 }
+_AT_CHECKOUT = N_("It's ready: enter %(code)s at checkout.")
 _ENDED = {
-    "issuing": "We're getting it ready. This takes a few seconds.",
-    "used": "You've used it. Enjoy!",
-    "returning": "We're taking it back. Your points come back in a few seconds.",
-    "failed": "We couldn't get it ready, so {points} {are} back. We're sorry.",
+    "issuing": N_("We're getting it ready. This takes a few seconds."),
+    "used": N_("You've used it. Enjoy!"),
+    "returning": N_("We're taking it back. Your points come back in a few seconds."),
 }
 
 # What cost no points brings none back.
 _GIFT_ENDED = {
-    "returning": "It's being taken back, because what it was a thank-you for was undone.",
-    "returned": "It was taken back unused, because what it was a thank-you for was undone.",
-    "failed": "We couldn't get it ready. We're sorry.",
+    "returning": N_("It's being taken back, because what it was a thank-you for was undone."),
+    "returned": N_("It was taken back unused, because what it was a thank-you for was undone."),
+    "failed": N_("We couldn't get it ready. We're sorry."),
 }
 
 
@@ -71,21 +80,35 @@ def status_text(row: Any, zone: ZoneInfo) -> str:
     if row.status == "issued":
         return _ready(row, zone)
     if row.status == "expired":
-        return f"It could be used until {_last_day(row, zone)}."
+        return _("It could be used until %(day)s.", day=_last_day(row, zone))
     if not row.points and row.status in _GIFT_ENDED:
-        return _GIFT_ENDED[row.status]
-    if row.status == "returned":
-        undone = "The order you used it on was cancelled or refunded" if row.order_id else "You returned it"
-        return f"{undone}, and {points_text(row.points)} {are(row.points)} back."
-    return _ENDED[row.status].format(points=points_text(row.points), are=are(row.points))
+        return _(_GIFT_ENDED[row.status])
+    return _(_ENDED[row.status]) if row.status in _ENDED else _back(row)
+
+
+def _back(row: Any) -> str:
+    if row.status == "failed":
+        return ngettext(
+            "We couldn't get it ready, so %(num)s point is back. We're sorry.",
+            "We couldn't get it ready, so %(num)s points are back. We're sorry.", row.points,
+        )  # fmt: skip
+    if row.order_id:
+        return ngettext(
+            "The order you used it on was cancelled or refunded, and %(num)s point is back.",
+            "The order you used it on was cancelled or refunded, and %(num)s points are back.", row.points,
+        )  # fmt: skip
+    return ngettext("You returned it, and %(num)s point is back.", "You returned it, and %(num)s points are back.",
+                    row.points)  # fmt: skip
 
 
 def _ready(row: Any, zone: ZoneInfo) -> str:
-    text = _HOW.get(row.terms["kind"], "It's ready: enter {code} at checkout.").format(code=row.code)
-    if row.terms.get("minimum_order"):
-        text += f" It's for orders of at least {money_text(row.terms['minimum_order'], row.currency)}."
-    return f"{text} Use it by {_last_day(row, zone)}." if row.expires_at else text
+    least = row.terms.get("minimum_order")
+    return sentences(
+        _(_HOW.get(row.terms["kind"], _AT_CHECKOUT), code=row.code),
+        _("It's for orders of at least %(amount)s.", amount=money(least, row.currency)) if least else "",
+        _("Use it by %(day)s.", day=_last_day(row, zone)) if row.expires_at else "",
+    )
 
 
 def _last_day(row: Any, zone: ZoneInfo) -> str:
-    return day_text(row.expires_at - timedelta(seconds=1), zone)
+    return day(row.expires_at - timedelta(seconds=1), zone)

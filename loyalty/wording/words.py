@@ -1,10 +1,14 @@
 """The small words that every sentence about points is made of."""
 
+import functools
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from babel.numbers import get_currency_name
 
+from core.i18n import ENGLISH, _, decimal, language, locale, ngettext, points, price
+from core.money import minor_digits
 from loyalty.models import Posting
 from loyalty.operations import signed_points
 
@@ -14,32 +18,35 @@ TierNames = Mapping[str, str]
 Teller = Callable[[Posting, Told, TierNames], str]
 
 
+def so(why: str, moved: str) -> str:
+    """A reason and what it did, as one sentence."""
+    return capital(_("%(why)s, so %(moved)s.", why=why, moved=moved))
+
+
 def came_or_went(posting: Posting) -> str:
-    return f"{points_text(posting.points)} came in" if signed(posting) > 0 else went_back(posting.points)
+    if signed(posting) > 0:
+        return _("%(points)s came in", points=points(posting.points))
+    return went_back(posting.points)
 
 
-def went_back(points: int) -> str:
-    return f"{points_text(points)} went back"
+def went_back(taken: int) -> str:
+    return _("%(points)s went back", points=points(taken))
 
 
 def signed(posting: Posting) -> int:
     return signed_points(posting.source, posting.target, posting.points)
 
 
-def points_text(points: int) -> str:
-    return f"{points:,} {noun(str(points))}"
-
-
-def noun(number: str) -> str:
-    return "point" if number == "1" else "points"
-
-
-def are(points: int) -> str:
-    return "is" if points == 1 else "are"
+def points_of(text: str) -> str:
+    """Points that may be a fraction, from their decimal text: "0.5 points"."""
+    value = Decimal(text)
+    # A fraction takes the form of one, as in French, or the last.
+    form = int(value) if value == int(value) else 1 if locale().plural_form(value) == "one" else 100
+    return ngettext("%(num)s point", "%(num)s points", form, num=decimal(value))
 
 
 def order_name(told: Told) -> str:
-    return f"order {told['order']}" if told.get("order") else "an order"
+    return _("order %(name)s", name=told["order"]) if told.get("order") else _("an order")
 
 
 def tier_name(told: Told, tier_names: TierNames) -> str:
@@ -47,14 +54,33 @@ def tier_name(told: Told, tier_names: TierNames) -> str:
     return tier_names.get(key) or key.replace("-", " ").title()
 
 
-def article(name: str) -> str:
-    return f"{'an' if name[:1].lower() in tuple('aeiou') else 'a'} {name}"
+def a_tier(told: Told, tier_names: TierNames) -> str:
+    """ "an Advocate" in English; what other languages put before a name, their sentences do."""
+    name = tier_name(told, tier_names)
+    return name if language() != ENGLISH else f"{'an' if name[:1].lower() in tuple('aeiou') else 'a'} {name}"
 
 
 def unit(currency: str) -> str:
-    """What people call one unit: "dollar" for USD and CAD, "euro" for EUR. CLDR says "Canadian dollar"."""
+    """What people call one unit: "dollar" for USD and CAD, where CLDR says "Canadian dollar"; elsewhere "1 €"."""
+    if language() != ENGLISH:
+        return price(10 ** minor_digits(currency), currency)
     name = get_currency_name(currency, count=1, locale="en_US")
     return name.split(" (")[0].rsplit(" ", 1)[-1]
+
+
+def sentences(*said: str) -> str:
+    """Whole sentences, one after the other; empty ones are none."""
+    return functools.reduce(lambda before, then: _("%(before)s %(then)s", before=before, then=then), filter(None, said))
+
+
+def steps(said: list[str]) -> str:
+    """Steps of one thought, with commas between them."""
+    return functools.reduce(lambda before, then: _("%(before)s, %(then)s", before=before, then=then), said)
+
+
+def ended(words: str) -> str:
+    """Somebody's words, as a sentence that ends."""
+    return words if words.endswith((".", "!", "?", "…", "。", "！", "？", "؟")) else _("%(words)s.", words=words)
 
 
 def capital(text: str) -> str:

@@ -8,11 +8,12 @@ import redis
 
 from core import jobs, logs, metrics
 from core.errors import TooMany
+from core.i18n import N_, _
 
 PERIOD = 3600  # seconds
 # Tries in a period: an office may be behind one network, a browser is one person's.
 MOST = {"network": 30, "visitor": 10}
-TEXT = "That were many tries from here. Please try again in an hour."
+TEXT = N_("That were many tries from here. Please try again in an hour.")
 
 log = logs.logger(__name__)
 
@@ -27,7 +28,7 @@ def spend(shop_id: int, **who: str) -> None:
         log.warning("redis counts no claims", error=type(error).__name__)
         return
     if any(count > MOST[kind] for kind, count in counted.items()):
-        raise TooMany(TEXT, code="too_many_claims", retry_after=PERIOD)
+        raise TooMany(_(TEXT), code="too_many_claims", retry_after=PERIOD)
 
 
 def _count(key: str) -> int:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from core import clock, crypto, effects
 from core.errors import Conflict, InvalidInput, NotFound, TooMany
 from core.events import Happened, record
+from core.i18n import _
 from loyalty.models import Member, Order
 from loyalty.program import Benefit
 from referrals import offers
@@ -51,7 +52,7 @@ def claim(
     """
     limits.spend(shop_id, network=network, visitor=visitor)
     if not consent.strip():
-        raise InvalidInput("Please agree to what happens with your e-mail address first.", code="no_consent")
+        raise InvalidInput(_("Please agree to what happens with your e-mail address first."), code="no_consent")
     address = rules.address(email)
     index = mails.index(address)
     referrer = offers.referrer_of(session, shop_id, code_text)
@@ -98,9 +99,10 @@ def _add(session: Session, row: ReferralClaim, referrer: Referrer, actor: str) -
 def _check_friend(session: Session, referrer: Referrer, address: str, index: str) -> None:
     own = [referrer.member.email] if referrer.member and referrer.member.email else []
     if index in [mails.index(one) for one in own] or (referrer.partner and referrer.partner.email_index == index):
-        raise Conflict("This is your own code. Share it with friends, and you both get something.", code="own_code")
+        text = _("This is your own code. Share it with friends, and you both get something.")
+        raise Conflict(text, code="own_code")
     if is_customer(session, referrer.code.shop_id, address):
-        raise Conflict(rules.ALREADY_HERE, code="existing_customer")
+        raise Conflict(_(rules.ALREADY_HERE), code="existing_customer")
 
 
 def is_customer(session: Session, shop_id: int, address: str) -> bool:
@@ -145,9 +147,9 @@ def _check_pace(session: Session, referrer: Referrer, network: str) -> None:
     of_network = made.where(ReferralClaim.network == network)
     of_code = made.where(ReferralClaim.code_key == referrer.code.key)
     if network and (session.scalar(of_network) or 0) >= MOST_OF_NETWORK:
-        raise TooMany(limits.TEXT, code="too_many_claims", retry_after=limits.PERIOD)
+        raise TooMany(_(limits.TEXT), code="too_many_claims", retry_after=limits.PERIOD)
     if referrer.member and (session.scalar(of_code) or 0) >= MOST_OF_CODE:
-        text = "Many friends are using this code right now. Please try again in an hour."
+        text = _("Many friends are using this code right now. Please try again in an hour.")
         raise TooMany(text, code="too_many_claims", retry_after=limits.PERIOD)
 
 

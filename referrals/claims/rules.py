@@ -11,19 +11,22 @@ from zoneinfo import ZoneInfo
 from email_validator import EmailNotValidError, validate_email
 
 from core.errors import InvalidInput
+from core.i18n import N_, _, day
 from loyalty.program import instant
-from loyalty.rewards.rules import ALPHABET, day_text
+from loyalty.rewards.rules import ALPHABET
+from loyalty.wording.words import capital, sentences
 
 PREFIX = "FRIEND-"
 # What a friend agrees to where the shop's own page or app does not say it in words of its own.
-CONSENT = "I agree that my e-mail address is kept to give me my code and to thank the friend who invited me."
+CONSENT = N_("I agree that my e-mail address is kept to give me my code and to thank the friend who invited me.")
 # What the claim of somebody fails with who has ordered before; for the merchant.
 EXISTING = "the address belongs to a customer who has ordered before"
-ALREADY_HERE = (
+ALREADY_HERE = N_(
     "You're already with us, so this is for new customers only. You can bring friends yourself, though: "
     "your own link is in your account."
 )
-_BAD_ADDRESS = "This isn't an e-mail address we can use. Please check it, such as anna@example.com."
+NOT_MADE = N_("We couldn't make your code. Please try again in a few minutes.")
+_BAD_ADDRESS = N_("This isn't an e-mail address we can use. Please check it, such as anna@example.com.")
 
 
 def address(text: str) -> str:
@@ -34,7 +37,7 @@ def address(text: str) -> str:
     try:
         checked = validate_email(text.strip(), check_deliverability=False, allow_smtputf8=False, strict=True)
     except EmailNotValidError:
-        raise InvalidInput(_BAD_ADDRESS, code="bad_email") from None
+        raise InvalidInput(_(_BAD_ADDRESS), code="bad_email") from None
     return (checked.ascii_email or checked.normalized).lower()
 
 
@@ -55,14 +58,17 @@ def expires_at(at: datetime, days: int, zone: ZoneInfo) -> datetime:
 def state_text(state: str, error: str | None, discount: str | None, gift: str, ends: datetime, zone: ZoneInfo) -> str:
     """What a claim's state means, for the friend. `gift` is what they get, `discount` their code if it is one."""
     if state == "failed":
-        again = "We couldn't make your code. Please try again in a few minutes."
-        return ALREADY_HERE if error == EXISTING else again
+        return _(ALREADY_HERE if error == EXISTING else NOT_MADE)
     if state == "used":
-        return "You've used it. Welcome."
+        return _("You've used it. Welcome.")
     if state == "ended":
-        return "This isn't valid any more."
-    until, gift = day_text(ends - timedelta(seconds=1), zone), gift[:1].upper() + gift[1:]
+        return _("This isn't valid any more.")
+    gift = capital(gift) or _("You're invited")
+    until = day(ends - timedelta(seconds=1), zone)
     if discount is None:
-        return f"{gift}. Order by {until}." if gift else f"You're invited. Order by {until}."
-    soon = " It works in a few seconds." if state == "making" else ""
-    return f"{gift}: enter {discount} at checkout.{soon} Use it by {until}."
+        return sentences(_("%(gift)s.", gift=gift), _("Order by %(day)s.", day=until))
+    return sentences(
+        _("%(gift)s: enter %(code)s at checkout.", gift=gift, code=discount),
+        _("It works in a few seconds.") if state == "making" else "",
+        _("Use it by %(day)s.", day=until),
+    )
