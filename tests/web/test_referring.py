@@ -13,11 +13,12 @@ from flask import Flask
 from core import clock
 from core.db import database
 from core.effects import Effect
+from core.i18n import price
 from loyalty import programs
 from loyalty.models import Member
 from loyalty.privacy import erase_person, find_person
 from loyalty.program import Benefit, Partnership, Program, Referral, demo_program
-from referrals import links, members, progress, sharing, visits
+from referrals import links, members, progress, visits
 from referrals.models import (
     Referral as Brought,
 )
@@ -581,7 +582,7 @@ PRICES = [
 
 @pytest.mark.parametrize(("amount", "currency", "said"), PRICES)
 def test_prices_are_short(amount: int, currency: str, said: str) -> None:
-    assert sharing.price(amount, currency).replace("\xa0", " ") == said
+    assert price(amount, currency).replace("\xa0", " ") == said
 
 
 # Safe pages.
