@@ -25,6 +25,7 @@ TOLD: dict[str, Any] = {
     "bonuses": [{"name": "1+1", "points": "50.5"}], "boosted_from": 40, "years": 3, "question": "?", "network": "X",
     "action": "follow", "name": "№5", "reason_given": "№7", "kind": "inactivity", "timezone": "Europe/Paris",
     "since": "2026-01-05T12:00:00+00:00", "until": "2026-02-05T12:00:00+00:00", "months": 12, "friends": 3,
+    "amount": 500, "receipt": "A7",
 }  # fmt: skip
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
 # Words that none of the other languages has.
