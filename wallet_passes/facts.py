@@ -194,6 +194,9 @@ _newest = (
     .correlate(THESE)
     .lateral()
 )
+# A subquery indexes its columns when it is first asked for one: of two threads that ask at once, one would see the
+# index half made, miss columns, and keep it so. Asked here, before there are any threads.
+_newest.corresponding_column(Posting.__table__.c.id)
 _LATEST = sa.select(aliased(Posting, _newest)).select_from(THESE).join(_newest, sa.true())
 
 

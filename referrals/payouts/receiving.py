@@ -30,7 +30,9 @@ def take(database: Database, event: Body) -> str:
 
     Raises KeyError, TypeError or ValueError for what is no event of Stripe's.
     """
-    kind = str(event["type"])
+    kind = event["type"]
+    if not isinstance(kind, str):
+        raise TypeError("the kind of an event is a text")
     handler = _HANDLERS.get(kind)
     shop_id = _shop(database, event, event["data"]["object"]) if handler else None
     if handler is None or shop_id is None:

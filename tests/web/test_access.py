@@ -19,7 +19,7 @@ from shops.models import ApiKey, Shop
 from tests.web.stores import FIRST_ORDER, Store
 from web import edge
 
-PUBLIC = {"api.openapi", "api.program_schema"}
+PUBLIC = {"api.openapi", "api.program_schema", "api.design_schema"}
 
 
 def api_routes(app: Flask) -> list[tuple[str, str]]:

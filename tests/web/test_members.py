@@ -30,6 +30,7 @@ def test_a_member_shows_balance_tier_and_what_is_missing(store: Store) -> None:
     noor = store.customer(1, "noor@example.com")
     store.settle(store.order(1, noor, 520_00))
     member = store.member_of(noor)
+    code = member["referral"]["code"]
     assert store.get(f"/members/{member['id']}").json == member
     assert member == {
         "id": member["id"],
@@ -48,7 +49,7 @@ def test_a_member_shows_balance_tier_and_what_is_missing(store: Store) -> None:
             "until": (NOW - 3 * DAY + 365 * DAY + INSTANT).isoformat().replace("+00:00", "Z"),
             "missing": 500_00,
         },
-        "referral": None,
+        "referral": {"code": code, "url": f"http://127.0.0.1:5000/s/roastery/r/{code}"},
         "joined_at": (NOW - 30 * DAY).isoformat().replace("+00:00", "Z"),
     }
 

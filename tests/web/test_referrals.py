@@ -115,7 +115,7 @@ def test_a_code_that_spread_is_replaced(store: Store) -> None:
 def test_the_code_is_on_the_card(store: Store) -> None:
     member = join(store)
     told = store.get(f"/members/{member}").json["referral"]
-    assert on_card(store, member) == f"Your code: {told['code']}.\n{told['url']}"
+    assert on_card(store, member) == f"Your code: {told['code']}\n{told['url']}"
     after = delete(store, f"/members/{member}/referral").json
     assert after["code"] in on_card(store, member)
     publish(store, enabled=False)

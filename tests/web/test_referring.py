@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from core import clock
+from core.config import settings
 from core.db import database
 from core.effects import Effect
 from core.i18n import price
@@ -23,6 +24,7 @@ from referrals.models import (
     Referral as Brought,
 )
 from referrals.models import ReferralClaim, ReferralCode, ReferralCount, ReferralReward, ReferralVisit
+from shops import tokens
 from shops.models import Shop
 from tests.web.stores import DAY, NOW, Store
 from wallet_passes.design import contrast, parsed
@@ -512,10 +514,21 @@ def test_a_code_that_can_t_be_comes_back_with_why(friend: Friend, noor: Bringer)
         assert noor.code in answer.text
 
 
-def test_while_shopify_can_t_be_asked_the_code_stays(friend: Friend, noor: Bringer) -> None:
+@pytest.mark.parametrize(
+    ("away", "status", "said"),
+    [(True, 503, "try again in a minute"), (False, 409, "until the shop has been connected")],
+)
+def test_while_shopify_can_t_be_asked_the_code_stays(
+    friend: Friend, noor: Bringer, monkeypatch: pytest.MonkeyPatch, away: bool, status: int, said: str
+) -> None:
+    """It may not answer for a while, or let us ask no more."""
+    if away:
+        monkeypatch.setattr(tokens, "access_token", lambda *asked, **more: "a token")
+        elsewhere = settings().model_copy(update={"shopify_store_url": "http://127.0.0.1:1/{shop}"})
+        monkeypatch.setattr(tokens, "settings", lambda: elsewhere)
     answer = friend.open(f"{noor.page}/code", "POST", {"code": "NOOR10"})
-    assert answer.status_code == 503
-    assert "try again in a minute" in answer.text
+    assert answer.status_code == status
+    assert said in answer.text
     assert [row.code for row in rows(noor.store, ReferralCode)] == [noor.code]
 
 

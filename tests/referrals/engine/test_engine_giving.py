@@ -114,7 +114,7 @@ def test_what_shopify_refuses_is_said_and_not_tried_for_ever(town: Town) -> None
     town.ask("faults", kind="user_errors", field="discountCodeBasicCreate", user_errors=refusal)
     order = town.buy(0, 50, ben, ref=code)
     town.work()
-    assert [(one.status, one.error) for one in town.rewards(anna)] == [("failed", "No.")]
+    assert [(one.status, one.error) for one in town.rewards(anna)] == [("failed", "discount_basic_create: No.")]
     assert (town.states(), town.given()) == (["rewarded"], [("taken_back", 0, 1000)])
     town.enlarge(1, order, 5, ben)
     town.work()
