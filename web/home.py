@@ -4,6 +4,7 @@ without one it says in a line what this is, and nothing of the demo exists.
 
 from datetime import datetime
 from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -153,7 +154,15 @@ def _unreachable(error: Exception) -> tuple[str, int]:
 @showcase.context_processor
 def _for_templates() -> dict[str, Any]:
     storefront = f"{settings().sandbox_url}/{settings().demo_shop}/"
-    return {"places": PLACES, "storefront_url": storefront, "money": money_text, "when": _when, "lasting": _lasting}
+    return {
+        "places": PLACES, "storefront_url": storefront, "money": money_text, "when": _when, "lasting": _lasting,
+        "iphone_url": iphone_url,
+    }  # fmt: skip
+
+
+def iphone_url(name: str, add_url: str) -> str:
+    """A member's own phone in the sandbox, with the link to their card in its field."""
+    return f"{settings().sandbox_url}/iphone/{quote(name.replace('/', ' '))}/?{urlencode({'add': add_url})}"
 
 
 def _when(at: datetime, shop: Shop) -> str:

@@ -30,8 +30,11 @@ def lying_around() -> Any:
 
 @iphone.get("/<name>/")
 def look(name: str) -> str:
-    phone, fragment = phones().phone(name), screen(name)
-    return render_template("iphone/phone.html", fragment=fragment, name=name, phone=phone, languages=LANGUAGES)
+    """The phone; `add` is a link to a card that only has to be confirmed."""
+    phone, fragment, link = phones().phone(name), screen(name), request.args.get("add", "")
+    return render_template(
+        "iphone/phone.html", fragment=fragment, name=name, phone=phone, languages=LANGUAGES, link=link
+    )
 
 
 @iphone.get("/<name>/screen")

@@ -147,6 +147,15 @@ def redeem(demo: Demo, member: Any, iphone: Page, android: Page) -> None:
     assert points(iphone).inner_text() == points(android).inner_text()
 
 
+def test_from_a_member_s_page_to_their_iphone(demo: Demo, page: Page) -> None:
+    lena = demo.member("lena.voss@example.com")
+    page.goto(f"{demo.facts['base_url']}/demo/members/{lena['id']}")
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="See it on the demo's iPhone").click()
+    opened.value.get_by_role("button", name="Add to Wallet").press("Enter")
+    expect(points(opened.value)).to_have_text(f"{lena['points']['available']:,}")
+
+
 def test_a_phone_that_was_off_catches_up(demo: Demo, page: Page) -> None:
     silas = demo.member("silas.brandt@example.com")
     page.goto(f"{demo.world}/iphone/silas/")

@@ -9,6 +9,7 @@ from flask import Flask
 from core.config import settings
 from core.db import database
 from tests.web.stores import DAY, NOW, Store, open_store
+from web.home import iphone_url
 from webhooks.models import Delivery
 
 DEMO = "roastery.myshopify.com"
@@ -139,6 +140,8 @@ def test_a_member_has_a_page_with_every_reason(demo: Store) -> None:
     demo.settle(demo.order(2, noor, 20_00, at=NOW - DAY), demo.order(1, noor))
     words = page(demo, f"/demo/members/{demo.member_of(noor)['id']}")
     assert words.index("order #2") < words.index("order #1") < words.index("50 points for joining.")
+    # Whatever people are called, their phone is one step of a path.
+    assert "/iphone/N%20oor%20%3F/?add=http" in iphone_url("N/oor ?", "http://127.0.0.1/wallet/add/x")
 
 
 def test_nobody_sees_the_member_of_another_shop(demo: Store) -> None:
