@@ -19,6 +19,7 @@ from core.db import database
 from core.jobs import Hinted, Periodic
 from loyalty import programs
 from loyalty.commands import ledger, privacy
+from loyalty.importing import operations as importing
 from loyalty.publishing import operations as publishing
 from loyalty.publishing.commands import program
 from loyalty.rewards import operations as rewards
@@ -37,6 +38,7 @@ from shops import operations as installing
 from shops.commands import api_key, review_hook, rotated, shop
 from tiers import free_shipping, perks, recalculation
 from tiers.commands import tier, tiers
+from tiers.operations import bring_tier
 from tiers.queries import tier_at
 from wallet_passes import queries as passes
 from wallet_passes import rollouts
@@ -87,6 +89,7 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic("claim guest orders", 600, "webhooks.jobs.claim_guest_orders"),
     Periodic("celebrate birthdays and anniversaries", 600, "loyalty.activities.jobs.celebrate"),
     Periodic("give gifts", 10, "loyalty.activities.jobs.give_gifts"),
+    Periodic("bring in imported members", 5, "loyalty.importing.jobs.bring_in"),
     Periodic("expire points", 60, "loyalty.expiry.jobs.expire"),
     Periodic("have cards follow what concerns all of them", rollouts.EVERY, "wallet_passes.jobs.roll_out"),
     Periodic("send messages to cards", 5, "wallet_passes.messages.jobs.send_messages"),
@@ -171,6 +174,7 @@ def wire() -> None:
     effects.wire(
         referrals.REWARD_EFFECT, referrals.follow_rewards, after=ENDING_REWARDS, concern=with_rewards_under_way
     )
+    importing.give_tier[:] = [bring_tier]
     referrals.tier_at[:] = [lambda *asked: tier_at(*asked).key]
     rotated[:] = [uploads.rotate_encryption]
     installing.welcome[:] = [programs.publish_first]

@@ -204,6 +204,11 @@ def override(
     _by_hand(session, (shop_id, member_id), known, change, "tier.overridden", told, actor, None)
 
 
+def bring_tier(session: Session, shop_id: int, member_id: int, tier_key: str, until: datetime, actor: str) -> None:
+    """Let a member keep the tier they had in an earlier program, for a while. Raises as `override` does."""
+    override(session, shop_id, member_id, tier_key, reason="Brought from an earlier program.", until=until, actor=actor)
+
+
 def end_override(session: Session, shop_id: int, member_id: int, *, actor: str) -> None:
     """End a tier given by hand: the member goes to where the facts put them, at once.
 
