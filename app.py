@@ -59,6 +59,7 @@ from web import (
     health,
     home,
     hooks,
+    merchant,
     portal,
     referring,
     staff,
@@ -208,6 +209,7 @@ def create_app(config: Settings | None = None) -> Flask:
         storefront_api,
         portal,
         home,
+        merchant,
     ):
         face.register(app)
     for command in (*COMMANDS, worker, clock):

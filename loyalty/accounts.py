@@ -29,6 +29,7 @@ class Account:
     merged_into: int | None
     last_active_at: datetime | None
     expiry_look_at: datetime | None
+    blocked_at: datetime | None
     balance: Balance
     opening: Balance
     changed_at: list[datetime] = field(default_factory=list)
@@ -56,7 +57,7 @@ def lock_accounts(session: Session, keys: Sequence[tuple[int, int]]) -> dict[tup
     rows = rows_by(
         session,
         "SELECT m.shop_id, m.id, m.last_order_at, m.tier_key, m.tier_since, m.tier_review_at, m.merged_into, "
-        "m.last_active_at, m.expiry_look_at, m.available, m.pending, m.lifetime "
+        "m.last_active_at, m.expiry_look_at, m.blocked_at, m.available, m.pending, m.lifetime "
         "FROM members m JOIN {keys} AS k(shop_id, id) ON m.shop_id = k.shop_id AND m.id = k.id "
         "ORDER BY m.shop_id, m.id FOR UPDATE OF m",
         ("bigint", "bigint"),
@@ -75,10 +76,20 @@ def _account(
     merged_into: int | None,
     last_active_at: datetime | None,
     expiry_look_at: datetime | None,
+    blocked_at: datetime | None,
     *balance: int,
 ) -> Account:
     opening = Balance(*balance)
-    held = (last_order_at, tier_key, tier_since, tier_review_at, merged_into, last_active_at, expiry_look_at)
+    held = (
+        last_order_at,
+        tier_key,
+        tier_since,
+        tier_review_at,
+        merged_into,
+        last_active_at,
+        expiry_look_at,
+        blocked_at,
+    )
     return Account(shop_id, member_id, *held, opening, opening)
 
 

@@ -74,8 +74,23 @@ class Member(Base):
     expiry_reminded_of: Mapped[datetime | None] = mapped_column(TIMESTAMP)
     expiry_reminded_days: Mapped[int | None] = mapped_column(sa.SmallInteger)
     merged_into: Mapped[int | None] = mapped_column(sa.BigInteger)
+    # From when on they redeem nothing and what they buy earns nothing; null unless the shop said so.
+    blocked_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
     closed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
     erased_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
+
+
+class MemberTerm(Base):
+    """A word under which a member is found: of their name, or of their e-mail. Kept by triggers on `members`.
+
+    The key answers "whose words begin so?" by itself, in the order of the bytes, whatever the database's collation.
+    """
+
+    __tablename__ = "member_terms"
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    term: Mapped[str] = mapped_column(sa.Text(collation="C"), primary_key=True)
+    member_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
 
 
 class Order(Base):
@@ -86,11 +101,12 @@ class Order(Base):
     `labels` are the tags and collections of its products, frozen when it was first settled under a rule that asks for
     them; `labels_wanted` marks an order that still waits for them.
     Indexes: a member's orders by time (late facts, history); guest orders by address; points due for release; orders
-    that wait for their products.
+    that wait for their products; an order by the number people know.
     """
 
     __tablename__ = "orders"
     __table_args__ = (
+        sa.Index("ix_orders_name", "shop_id", "name", postgresql_where=sa.text("name IS NOT NULL")),
         sa.Index("ix_orders_member", "shop_id", "member_id", "processed_at"),
         sa.Index("ix_orders_guest", "shop_id", "guest_email", postgresql_where=sa.text("guest_email IS NOT NULL")),
         sa.Index("ix_orders_release", "release_at", postgresql_where=sa.text("release_at IS NOT NULL")),
@@ -103,6 +119,8 @@ class Order(Base):
     guest_email: Mapped[str | None] = mapped_column(sa.Text)
     processed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
     state: Mapped[Any | None] = mapped_column(JSONB)
+    # As people know it: "#1043".
+    name: Mapped[str | None] = mapped_column(sa.Text, sa.Computed("(state ->> 'name')", persisted=True))
     refunds: Mapped[Any] = mapped_column(JSONB, server_default="{}")
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)
     tier_key: Mapped[str | None] = mapped_column(sa.Text)

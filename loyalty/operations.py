@@ -295,6 +295,31 @@ def leave(session: Session, shop_id: int, member_id: int, *, actor: str) -> None
         record(session, [Happened(shop_id, "member.closed", {}, member.closed_at, member.id, actor=actor)])
 
 
+def block(session: Session, shop_id: int, member_id: int, *, actor: str) -> bool:
+    """Have a member redeem nothing, and earn nothing by what is placed from now on. Points they have stay theirs.
+
+    False when they were blocked already. Raises NotFound, Conflict (a merged member).
+    """
+    member = acting_member(session, shop_id, member_id)
+    if member.blocked_at is not None:
+        return False
+    member.blocked_at = clock.now()
+    record(session, [Happened(shop_id, "member.blocked", {}, member.blocked_at, member_id, actor=actor)])
+    return True
+
+
+def unblock(session: Session, shop_id: int, member_id: int, *, actor: str) -> datetime | None:
+    """Let a member earn and redeem again. Returns since when they were blocked, None if they were not.
+
+    What was placed meanwhile earns once it is settled again, which the caller sees to. Raises as `block` does.
+    """
+    member = acting_member(session, shop_id, member_id)
+    since, member.blocked_at = member.blocked_at, None
+    if since is not None:
+        record(session, [Happened(shop_id, "member.unblocked", {"since": since}, clock.now(), member_id, actor=actor)])
+    return since
+
+
 class Entry(NamedTuple):
     """Points about to move for one member. `key` names the business fact and makes it count once in the shop."""
 
@@ -341,7 +366,7 @@ def entered(account: Account, entry: Entry) -> Happened:
 def post_many(session: Session, entries: Iterable[Entry]) -> list[Entry]:
     """Post for many members at once, set by set, with their events. What was posted before is left out.
 
-    Locks the members; merged ones get nothing. Returns the entries that were posted.
+    Locks the members; merged and blocked ones get nothing. Returns the entries that were posted.
     """
     wanted = {(entry.shop_id, entry.key): entry for entry in entries}
     accounts = lock_accounts(session, sorted({(entry.shop_id, entry.member_id) for entry in wanted.values()}))
@@ -350,7 +375,7 @@ def post_many(session: Session, entries: Iterable[Entry]) -> list[Entry]:
     postings, happened, posted = [], [], []
     for key, entry in wanted.items():
         account = accounts.get((entry.shop_id, entry.member_id))
-        if account is None or account.merged_into is not None or key in done:
+        if account is None or account.merged_into is not None or account.blocked_at is not None or key in done:
             continue
         postings.append(enter(account, entry, now))
         happened.append(entered(account, entry))

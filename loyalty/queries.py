@@ -124,6 +124,8 @@ def not_earning(order: KnownOrder, version: Version, spend: Spend) -> str | None
     refused = refusal(order.state, version.terms("", version.program.rate), order.deleted_at)
     if refused:
         return refused
+    if (order.settled or {}).get("refused") == "blocked":
+        return "blocked"
     if order.member is None:
         return "guest_held" if order.guest_email else "no_customer"
     if spend.net <= 0:

@@ -49,8 +49,14 @@ def settle_side(session: Session, referral: Referral, last: ReferralReward | Non
         last.state, last.ended_at = "given", None
     if last is not None and last.state == "given" and not _same(last, give):
         take_back(session, referral, last)
-    if give is not None and (last is None or last.state == "taken_back"):
+    if give is not None and (last is None or last.state == "taken_back") and not _on_hold(session, referral, give):
         hand_out(session, referral, give, 1 if last is None else last.ordinal + 1)
+
+
+def _on_hold(session: Session, referral: Referral, give: Give) -> bool:
+    """Whether the shop has blocked the member who would get it. It is handed out once they are unblocked."""
+    blocked = sa.select(Member.blocked_at).where(Member.shop_id == referral.shop_id, Member.id == give.member_id)
+    return give.member_id is not None and session.scalar(blocked) is not None
 
 
 def _same(held: ReferralReward, give: Give | None) -> bool:

@@ -38,8 +38,6 @@ class Place(NamedTuple):
     who: str
     what: str
     path: str | None
-    promises: tuple[str, ...] = ()
-    built: bool = False
 
 
 STOREFRONT = Place("Storefront", "Shoppers buy", "Buy, refund, edit or cancel, signed in or as a guest.", None)
@@ -48,30 +46,18 @@ PORTAL = Place(
     "Shoppers look",
     "Where members see their points, their tier and what they can have.",
     "/apps/rewards",
-    built=True,
 )
 MERCHANT = Place(
     "Merchant",
     "Shop owners run it",
     "Where the program is set up, and members and orders are looked after.",
     "/merchant",
-    (
-        "The program in plain sentences, with an example that follows as you type",
-        "Members, and the reason for every point they have",
-        "Whether every order was counted, and what to do if one was not",
-    ),
 )
 STAFF = Place(
     "Staff",
     "The counter scans",
     "Where staff scan a member's card and see who is in front of them.",
     "/staff",
-    (
-        "Name, tier and points within a second of the scan",
-        "What to honour, such as free shipping or early access",
-        "Undo, right where the action was",
-    ),
-    built=True,
 )
 PLACES = (STOREFRONT, PORTAL, MERCHANT, STAFF)
 
@@ -123,15 +109,6 @@ def member(member_id: int) -> str:
         shop = shop_by_domain(session, settings().demo_shop)
         open_shops(session, [shop.id])
         return render_template("home/member.html", shop=shop, history=live.history(session, shop, member_id))
-
-
-def _not_built(place: Place) -> tuple[str, int]:
-    return render_template("home/not_built.html", place=place), 501
-
-
-for _place in PLACES:
-    if _place.path and not _place.built:
-        showcase.add_url_rule(_place.path, _place.name, _not_built, defaults={"place": _place})
 
 
 @showcase.errorhandler(NotFound)

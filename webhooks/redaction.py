@@ -16,8 +16,7 @@ from sqlalchemy.orm import Session
 from core.db import rows_by, update_rows
 from core.errors import Conflict, InvalidInput
 from loyalty.operations import customer_subject, email_subject
-from loyalty.privacy import Person, erase_person, export_person, find_person
-from referrals import privacy as referrals
+from loyalty.privacy import Person, find_person
 from webhooks import payloads
 from webhooks.models import Delivery
 from webhooks.payloads import DataRequest, OrderPayload, RefundPayload
@@ -32,25 +31,8 @@ class BodiesInUse(Conflict):
     code = "bodies_in_use"
 
 
-def redact(session: Session, shop_id: int, delivery_id: int, request: DataRequest) -> None:
-    """customers/redact: forget the person everywhere, also in the delivery that asks for it. Raises BodiesInUse."""
-    person = _person(session, shop_id, request, request.orders_to_redact)
-    blank_bodies(session, shop_id, person)
-    erase_person(session, shop_id, person)
-    referrals.forget(session, shop_id, person)
-    _empty(session, [(shop_id, delivery_id)])
-
-
-def answer(session: Session, shop_id: int, delivery_id: int, request: DataRequest) -> str:
-    """customers/data_request: store everything we keep of the person. Returns the id to read the export by."""
-    person = _person(session, shop_id, request, request.orders_requested)
-    request_id = str(request.data_request.id or f"delivery-{delivery_id}")
-    more = {"deliveries": deliveries_of(session, shop_id, person), **referrals.told(session, shop_id, person)}
-    export_person(session, shop_id, person, request_id=request_id, **more)
-    return request_id
-
-
-def _person(session: Session, shop_id: int, request: DataRequest, order_ids: list[int] | None) -> Person:
+def person_named(session: Session, shop_id: int, request: DataRequest, order_ids: list[int] | None) -> Person:
+    """Whom a request of Shopify's is about."""
     subject = request.customer
     return find_person(
         session,
@@ -116,7 +98,8 @@ def _rewrite(session: Session, shop_id: int, ids: list[int]) -> None:
     update_rows(session, _INBOX, ("shop_id", "id"), ("body", "state", "error"), changed)
 
 
-def _empty(session: Session, keys: Iterable[tuple[int, int]]) -> None:
+def empty(session: Session, keys: Iterable[tuple[int, int]]) -> None:
+    """Leave the rows of these (shop, delivery) without bodies."""
     update_rows(session, _INBOX, ("shop_id", "id"), ("body",), [(*key, b"") for key in keys])
 
 
@@ -167,7 +150,7 @@ def blank_late(session: Session, told: Iterable[Told]) -> int:
         sorted(named),
     )
     late = {(row[0], row[1]) for row in erased}
-    _empty(session, sorted(late))
+    empty(session, sorted(late))
     return len(late)
 
 

@@ -399,13 +399,15 @@ class Settlement:
         return first_look(self.programs.in_force(order.shop_id, self.now).program.expiry, placed)
 
     def _circumstances(self, order: KnownOrder, version: Version) -> Circumstances:
-        if not (version.limited or version.counts_orders or order.labels):
+        account = self._account(order)
+        if not (version.limited or version.counts_orders or order.labels or account.blocked_at):
             return ORDINARY
         assert order.state is not None
-        key, placed, zone = self._account(order).key, order.state.processed_at, version.program.zone
+        key, placed, zone = account.key, order.state.processed_at, version.program.zone
+        blocked = account.blocked_at is not None and placed >= account.blocked_at
         number = 1 + self._orders_before(order) if version.counts_orders else 1
         used = {rule: self.uses.before(key, rule, placed, order.order_id, zone) for rule in version.limited}
-        return Circumstances(number, used, order.labels or {})
+        return Circumstances(number, used, order.labels or {}, blocked)
 
     def _orders_before(self, order: KnownOrder) -> int:
         """Paid orders that came before; those of the same moment by their numbers, as they are posted."""

@@ -8,21 +8,15 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core import clock
 from core.errors import InvalidInput
 from core.events import Happened, record
-from loyalty import merging, privacy, products, programs
+from loyalty import merging, privacy, products
 from loyalty.operations import Customer
 from loyalty.orders import Key
 from loyalty.program.document import time_zones
-from referrals.merging import merge_referrals
 from shops import operations as shops
 from shops.models import Shop
-from tiers.merging import merge_tiers
-from tiers.operations import review
-from wallet_passes.messages.operations import merge_messages
-from wallet_passes.operations import merge_cards
-from webhooks import payloads, redaction, settlement
+from webhooks import payloads, people, redaction, settlement
 from webhooks.arrivals import Arrival
 from webhooks.payloads import CustomerPayload, OrderPayload, parse
 from webhooks.redaction import Told
@@ -168,36 +162,23 @@ def _customers_merged(context: Context) -> None:
     payload = parse(context.delivery.body, payloads.CustomerMerge)
     if payload.status not in (None, "completed"):
         return  # Shopify also tells of merges that are under way or failed
-    merged = merging.merge_members(
+    people.merge_customers(
         context.session,
         context.shop_id,
         payloads.gid_number(payload.admin_graphql_api_customer_kept_id),
         payloads.gid_number(payload.admin_graphql_api_customer_deleted_id),
         at=context.at,
-        resettle=partial(_settle_as, context),
     )
-    if merged:
-        known = programs.load(context.session, [context.shop_id])
-        record(context.session, review(context.session, [(context.shop_id, merged)], known, clock.now()))
-
-
-def _settle_as(context: Context, order_ids: list[int], deleted: int, owner: int) -> None:
-    merge_tiers(context.session, context.shop_id, deleted, owner)
-    merge_cards(context.session, context.shop_id, deleted, owner)
-    merge_messages(context.session, context.shop_id, deleted, owner)
-    arrivals = [Arrival(context.shop_id, order_id, owner=owner, again=True) for order_id in order_ids]
-    settlement.settle(context.session, arrivals)
-    merge_referrals(context.session, context.shop_id, deleted, owner)
 
 
 def _data_requested(context: Context) -> None:
     request = parse(context.delivery.body, payloads.DataRequest)
-    redaction.answer(context.session, context.shop_id, context.delivery.id, request)
+    people.answer(context.session, context.shop_id, context.delivery.id, request)
 
 
 def _customer_redacted(context: Context) -> None:
     request = parse(context.delivery.body, payloads.DataRequest)
-    redaction.redact(context.session, context.shop_id, context.delivery.id, request)
+    people.redact(context.session, context.shop_id, context.delivery.id, request)
 
 
 def _shop_redacted(context: Context) -> None:

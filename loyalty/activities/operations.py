@@ -43,6 +43,7 @@ _REFUSED = {
     "over": N_("this is over"),
     "not_your_tier": N_("this is for other tiers"),
     "limit_reached": N_("you have earned all there is to earn here"),
+    "member_blocked": N_("your membership is on hold"),
     "too_soon": N_("you have told us lately; you can again later"),
 }
 _ELSEWHERE = {
@@ -158,6 +159,8 @@ def posting_key(done: ActivityDone) -> str:
 def _judged(session: Session, deed: Deed, version: Version) -> rules.Verdict:
     """What the deed earns. Raises NotEarned."""
     member, rule, zone = deed.member, deed.rule, version.program.zone
+    if member.blocked_at is not None:
+        raise refusal("member_blocked")
     before = queries.done(session, member.shop_id, member.id, rule.key, deed.fact)
     if before is not None:
         raise refusal("already_done", earned={"points": before.points, "at": before.at.isoformat()})

@@ -125,11 +125,13 @@ class Circumstances(Struct, frozen=True):
     """What held for an order's member when it was placed: the how manieth order it is, and what limits have given.
 
     `used` is by rule, `labels` by product; a product whose labels are not known yet matches no tag and no collection.
+    `blocked`: the shop had said that the member earns nothing.
     """
 
     order_number: int = 1
     used: Mapping[str, Used] = {}
     labels: Mapping[int, Labels] = {}
+    blocked: bool = False
 
 
 ORDINARY = Circumstances()
@@ -314,7 +316,7 @@ def target(
     circumstances: Circumstances = ORDINARY,
 ) -> Target:
     """What the order should have earned, with the inputs and the arithmetic that say why."""
-    refused = refusal(order, terms, deleted_at)
+    refused = refusal(order, terms, deleted_at) or ("blocked" if circumstances.blocked else None)
     sums = None if refused else earned(order, spend, terms, circumstances)
     points = sums.points if sums else 0
     explanation = {

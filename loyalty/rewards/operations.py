@@ -55,6 +55,8 @@ def redeem(
     member = acting_member(session, shop_id, member_id)
     if made := _made_before(session, member, key, reward_key, points):
         return made
+    if member.blocked_at is not None:
+        raise Conflict(_("Your membership is on hold. Please ask the shop."), code="member_blocked")
     version = programs.load(session, [shop_id]).in_force(shop_id, clock.now())
     reward = version.program.reward(reward_key)
     if reward is None:

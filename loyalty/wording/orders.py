@@ -37,6 +37,7 @@ _BECAUSE = {
     "before_start": N_("%(order)s was placed before the program began"),
     "after_end": N_("%(order)s was placed after points for orders ended"),
     "not_this_tier": N_("Points for orders are for other tiers than yours was when %(order)s was placed"),
+    "blocked": N_("%(order)s was placed while your membership was on hold"),
     "no_customer": N_("%(order)s has no customer"),
     "nothing_eligible": N_("Nothing in %(order)s counts"),
     "below_one_point": N_("%(order)s comes to less than one point"),

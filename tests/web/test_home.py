@@ -56,7 +56,7 @@ def deliver(store: Store, webhook_id: str, topic: str, body: bytes, state: str =
 def test_without_a_demo_shop_there_is_a_plain_page_and_nothing_of_the_demo(app: Flask) -> None:
     client = app.test_client()
     assert "Loyalty for Shopify stores" in client.get("/").get_data(as_text=True)
-    for path in ("/demo/live", "/demo/members/1", "/merchant"):
+    for path in ("/demo/live", "/demo/members/1"):
         assert client.get(path).status_code == 404
     assert "demo" not in app.cli.commands
 
@@ -155,13 +155,6 @@ def test_nobody_sees_the_member_of_another_shop(demo: Store) -> None:
     assert demo.client.get(f"/demo/members/{10**30}").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/merchant"])
-def test_places_that_are_not_built_say_so(demo_app: Flask, path: str) -> None:
-    answer = demo_app.test_client().get(path)
-    assert answer.status_code == 501
-    assert "built yet" in answer.get_data(as_text=True)
-
-
 @pytest.mark.parametrize("path", ["/", "/demo/live", "/demo/members/1"])
 def test_without_the_database_the_page_says_so_and_stays(no_database: Flask, path: str) -> None:
     answer = no_database.test_client().get(path)
@@ -169,7 +162,7 @@ def test_without_the_database_the_page_says_so_and_stays(no_database: Flask, pat
     assert "We couldn't reach the database just now." in answer.get_data(as_text=True)
 
 
-@pytest.mark.parametrize("path", ["/", "/demo/live", "/demo/members/1", "/merchant"])
+@pytest.mark.parametrize("path", ["/", "/demo/live", "/demo/members/1"])
 def test_pages_run_nothing_inline_and_say_so(demo: Store, path: str) -> None:
     demo.settle(demo.order(1, demo.customer(1, "noor@example.com")))
     answer = demo.client.get(path)

@@ -21,7 +21,7 @@ from loyalty.program import demo_program
 from loyalty.programs import publish
 from shops.models import Shop
 from tests.webhooks.rig import see_all
-from webhooks import drain, redaction
+from webhooks import drain, people, redaction
 from webhooks.models import Delivery
 from webhooks.payloads import DataRequest, parse
 from webhooks.redaction import BodiesInUse, Look, Told
@@ -120,7 +120,7 @@ class World:
         body = request_body(NOOR, list(orders))
         delivery_id = self.receive("customers/redact", body)
         with self.open() as session:
-            redaction.redact(session, self.shop_id, delivery_id, parse(json.dumps(body).encode(), DataRequest))
+            people.redact(session, self.shop_id, delivery_id, parse(json.dumps(body).encode(), DataRequest))
         return delivery_id
 
     def delivery(self, delivery_id: int) -> Delivery:

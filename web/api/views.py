@@ -76,7 +76,7 @@ def read_order(call: Call, order_id: int) -> shapes.Order:
     """How an order was settled, by its Shopify id.
 
     `reason` says why an order earns nothing: `test_order`, `cancelled`, `deleted`, `voided`, `expired`,
-    `unknown_status`, `before_start`, `guest_held`, `no_customer`, `nothing_eligible`, `below_one_point`,
+    `unknown_status`, `before_start`, `blocked`, `guest_held`, `no_customer`, `nothing_eligible`, `below_one_point`,
     `order_unknown`.
     """
     published = programs.load(call.session, [call.shop_id])

@@ -1,0 +1,22 @@
+"""The merchant's face: the app embedded in Shopify's admin. One module for each area; `desk` is what all views get.
+
+No cookies: the frame is a third party's. Every request proves by a session token who asks (`access`), and every change
+is written under `merchant:<user>`.
+"""
+
+from flask import Flask
+
+from web import faces
+from web.merchant import access, desk, downloads, errors, home, members, navigation, profile
+
+# Importing an area declares its pages.
+AREAS = (home, members, profile, downloads)
+
+access.guard(desk.merchant)
+faces.dress(desk.merchant, errors.LOOK, allowed=access.allowed)
+navigation.offer(desk.merchant)
+
+
+def register(app: Flask) -> None:
+    """Serve the merchant's pages under /merchant."""
+    app.register_blueprint(desk.merchant)
