@@ -36,6 +36,8 @@ from referrals.payouts.operations import ACCOUNT, PAY
 from referrals.queries import with_rewards_under_way
 from shops import operations as installing
 from shops.commands import api_key, review_hook, rotated, shop
+from shops.staff import mails as staff_mails
+from shops.staff.operations import EFFECT as INVITE_STAFF
 from tiers import free_shipping, perks, recalculation
 from tiers.commands import tier, tiers
 from tiers.operations import bring_tier
@@ -66,6 +68,8 @@ from web import (
     storefront_api,
     wallet_images,
 )
+from web.portal import mails as rewards_mails
+from web.portal.entering import EFFECT as SEND_REWARDS_LINK
 from webhooks import drain, products, upkeep, wishes
 from webhooks import reconcile as reconciling
 from webhooks.commands import backfill, inbox, reconcile
@@ -151,6 +155,8 @@ QUEUES = (*(hinted.queue for hinted in HINTED), "periodic")
 
 def wire() -> None:
     """Which effects follow which events, and which rooms have a say when a program is published."""
+    effects.wire(INVITE_STAFF, staff_mails.send_invitation)
+    effects.wire(SEND_REWARDS_LINK, rewards_mails.send_link)
     effects.wire("shopify.product", products.fetch_product)
     effects.wire(reconciling.EFFECT, reconciling.walk, queue="import")
     effects.wire(publishing.COUNT_POINTS, upkeep.count_points)

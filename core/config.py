@@ -69,6 +69,15 @@ class Settings(BaseSettings):
     stripe_webhook_secrets: SecretStr = SecretStr("")
     stripe_url: str = "https://api.stripe.com"
 
+    # Sends mail; without a host and an address to send from there is none.
+    smtp_host: str = ""
+    smtp_port: int = Field(default=587, gt=0)
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    # `starttls` (usual at 587), `tls` from the first byte (465), or `none` for a server on this machine.
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    mail_from: str = ""
+
     # How many proxies stand before us and append to X-Forwarded-For; what others say in it is not believed.
     trusted_proxies: int = Field(default=0, ge=0)
     webhook_body_limit: int = 4 * 1024 * 1024

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from sandbox import mailbox
 from sandbox.apple import world as apple_world
 from sandbox.google import world as google_world
 from sandbox.outbox import Weather
@@ -27,6 +28,7 @@ from sandbox.world import SHOPS
 @click.option("--apple", type=click.Path(path_type=Path), help="Where Apple's certificates are; none: no iPhone.")
 @click.option("--push-port", type=int, default=0, help="Where pushes to iPhones come in.")
 @click.option("--google", type=click.Path(path_type=Path), help="Where Google's account is; none: no Google Wallet.")
+@click.option("--mail-port", type=int, help="Where mail comes in; none: no mailbox.")
 @click.option("--stripe-key", envvar="STRIPE_SECRET_KEY", default="", help="The app's key at Stripe; none: no Stripe.")
 @click.option("--stripe-secret", envvar="STRIPE_WEBHOOK_SECRETS", default="", help="What Stripe signs its news with.")
 def main(
@@ -39,6 +41,7 @@ def main(
     apple: Path | None,
     push_port: int,
     google: Path | None,
+    mail_port: int | None,
     stripe_key: str,
     stripe_secret: str,
 ) -> None:
@@ -47,6 +50,8 @@ def main(
         sandbox.apple = apple_world.start(apple, sandbox.world.store, push_port)
     if google:
         sandbox.google = google_world.start(google, sandbox.world.store)
+    if mail_port is not None:
+        sandbox.mail = mailbox.start(sandbox.world.store, mail_port)
     if stripe_key:
         sandbox.stripe = stripe_world.start(sandbox.world.store, app_url, stripe_key, stripe_secret.split(",")[0])
     server = serve(create_app(sandbox), port)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from aiosmtpd.controller import Controller
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -19,6 +20,7 @@ from sandbox.apple.world import Apple
 from sandbox.control import control
 from sandbox.faults import Fault, Faults
 from sandbox.google.world import Google
+from sandbox.mailbox import mailbox
 from sandbox.oauth import App
 from sandbox.orders import OrderError
 from sandbox.outbox import Outbox, Weather
@@ -43,6 +45,7 @@ class Sandbox:
     apple: Apple | None = None
     google: Google | None = None
     stripe: Stripe | None = None
+    mail: Controller | None = None
 
     def close(self) -> None:
         if self.apple:
@@ -51,6 +54,8 @@ class Sandbox:
             self.google.close()
         if self.stripe:
             self.stripe.close()
+        if self.mail:
+            self.mail.stop()
         self.outbox.stop()
         self.world.store.close()
 
@@ -77,6 +82,7 @@ def create_app(sandbox: Sandbox) -> Flask:
         sandbox.google.mount(app)
     if sandbox.stripe:
         sandbox.stripe.mount(app)
+    app.register_blueprint(mailbox)
     app.register_blueprint(shopify)
     app.register_blueprint(admin)
     app.register_blueprint(basket.storefront)

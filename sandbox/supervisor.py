@@ -165,6 +165,10 @@ def environment(services: Services, port: int) -> dict[str, str]:
         **authority.files(state / "apple").settings(push_url),
         **account.account(state / "google").settings(sandbox_url),
         "STRIPE_URL": f"{sandbox_url}/stripe",
+        "SMTP_HOST": LOOPBACK,
+        "SMTP_PORT": str(port_of("mail", state)),
+        "SMTP_SECURITY": "none",
+        "MAIL_FROM": "rewards@rapport.example",
         "PROMETHEUS_MULTIPROC_DIR": str(emptied(state / "metrics")),
     }
 
@@ -222,7 +226,8 @@ class Supervisor:
         pushes = self.environ["APPLE_PUSH_URL"].rpartition(":")[2]
         apple = ["--apple", str(self.services.state / "apple"), "--push-port", pushes]
         google = ["--google", str(self.services.state / "google")]
-        return [sys.executable, "-m", "sandbox", *options, *apple, *google]
+        mail = ["--mail-port", self.environ["SMTP_PORT"]]
+        return [sys.executable, "-m", "sandbox", *options, *apple, *google, *mail]
 
     def launch(self, name: str, command: list[str]) -> Child:
         child = Child(name, command, self.environ, self.logs)

@@ -13,11 +13,13 @@ from sqlalchemy.orm import Session
 
 from core import clock, crypto
 from core.config import settings
+from core.effects import Wanted, request
 from core.errors import Conflict, InvalidInput, NotFound, RapportError, TooMany
 from core.events import Happened, record
 from shops.staff import rules
 from shops.staff.models import Location, Staff, StaffTry
 
+EFFECT = "mail.staff_invitation"
 INVITATION_LIVES = 7 * 24 * 3600  # seconds
 LONGEST_NAME = 60
 MOST_STAFF, MOST_LOCATIONS = 500, 200
@@ -49,14 +51,17 @@ class Joined(NamedTuple):
 
 
 def invite(session: Session, shop_id: int, name: str, *, email: str | None = None, actor: str) -> Staff:
-    """Let somebody join the counter. Raises InvalidInput (`bad_name`), Conflict (`too_many_staff`)."""
+    """Let somebody join the counter; with an address they are mailed their link.
+
+    Raises InvalidInput (`bad_name`), Conflict (`too_many_staff`).
+    """
     here = sa.select(sa.func.count()).where(Staff.shop_id == shop_id, Staff.revoked_at.is_(None))
     if (session.scalar(here) or 0) >= MOST_STAFF:
         raise Conflict(f"A shop has at most {MOST_STAFF} people at its counters.", code="too_many_staff")
     person = Staff(shop_id=shop_id, name=_named(name), email=email, invited_at=clock.now(), generation=0)
     session.add(person)
     session.flush()
-    _tell(session, shop_id, "staff.invited", actor, staff_id=person.id)
+    _tell_invited(session, person, actor)
     return person
 
 
@@ -65,8 +70,14 @@ def invite_again(session: Session, shop_id: int, staff_id: int, *, actor: str) -
     person = _locked(session, shop_id, staff_id)
     person.pin, person.joined_at, person.locked_at, person.invited_at = None, None, None, clock.now()
     person.generation += 1
-    _tell(session, shop_id, "staff.invited", actor, staff_id=person.id)
+    _tell_invited(session, person, actor)
     return person
+
+
+def _tell_invited(session: Session, person: Staff, actor: str) -> None:
+    _tell(session, person.shop_id, "staff.invited", actor, staff_id=person.id)
+    if person.email:
+        request(session, [Wanted(person.shop_id, EFFECT, str(person.id))])
 
 
 def invitation(person: Staff) -> str:
