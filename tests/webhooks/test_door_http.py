@@ -45,9 +45,9 @@ def post(
     return web.client.post(web.door, headers=[*headers, *more.get("headers", ())], content=content)
 
 
-def raw(web: Live, request: bytes, *, hang_up: bool = False) -> int:
+def raw(web: Live, request: bytes, *, hang_up: bool = False, patience: float = 3) -> int:
     """Send bytes as they are and give the status; 0 when the connection ends, or nothing comes, without an answer."""
-    with socket.create_connection((LOOPBACK, web.port), timeout=3) as connection:
+    with socket.create_connection((LOOPBACK, web.port), timeout=patience) as connection:
         connection.sendall(request)
         if hang_up:
             connection.shutdown(socket.SHUT_WR)
@@ -198,6 +198,9 @@ def test_another_body_under_a_known_webhook_id_does_not_replace_it(web: Live, wo
 
 def test_the_signature_is_over_the_body_alone(web: Live) -> None:
     """A signed body posted elsewhere opens nothing: only the one path takes deliveries."""
-    headers = {"X-Shopify-Hmac-SHA256": signature(SECRET, ORDER), "Content-Type": "application/json"}
+    headers: dict[str, str | bytes] = {"X-Shopify-Hmac-SHA256": signature(SECRET, ORDER)}
+    headers["Content-Length"] = str(len(ORDER))
     for path in ("/webhooks/shopify/", "/webhooks", "//webhooks/shopify", "/webhooks/shopify/../shopify"):
-        assert web.client.post(web.url + path, headers=headers, content=ORDER).status_code in (401, 404, 405)
+        # On a connection of its own: a kept one may be closed by the server in the moment it is used again.
+        told = raw(web, head(headers, f"POST {path} HTTP/1.1") + ORDER, patience=10)
+        assert told in (401, 404, 405), path
