@@ -22,6 +22,7 @@ from loyalty.wording import sentence
 from referrals.members import ensure_codes, link
 from referrals.models import ReferralCode
 from shops.models import Shop
+from shops.storefronts import rewards
 from tiers.queries import Standing, standings
 from wallet_passes import barcode, content, languages
 from wallet_passes.content import Card, Expiring, Facts, Latest, NextTier, Offer, Waiting
@@ -159,6 +160,7 @@ class _Known:
             website=shop.public_url,
             referral_code=code.code if code else None,
             referral_url=link(shop, code) if code else None,
+            portal_url=rewards(shop),
             changed_at=max(latest.recorded_at if latest else member.joined_at, standing.since),
             zone=shop.timezone,
         )

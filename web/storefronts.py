@@ -1,25 +1,13 @@
-"""Addresses of a shop's own storefront: its home, its sign-in, and a code that waits at its checkout. Pure but for the
-sandbox's address.
+"""Addresses of a shop's own storefront: beside its home its sign-in, and a code that waits at its checkout. Pure but
+for the sandbox's address.
 """
 
 from urllib.parse import quote, urlencode
 
 from core.config import settings
 from shops.models import Shop
-
-PROXY = "/apps/rewards"
-
-
-def home(shop: Shop) -> str:
-    """Where shoppers enter, without a slash at the end."""
-    if settings().sandbox_url:
-        return f"{settings().sandbox_url}/{shop.domain}"
-    return (shop.public_url or f"https://{shop.domain}").rstrip("/")
-
-
-def rewards(shop: Shop) -> str:
-    """The rewards page inside the shop's theme."""
-    return home(shop) + PROXY
+from shops.storefronts import PROXY as PROXY
+from shops.storefronts import home as home
 
 
 def sign_in(shop: Shop, back: str = PROXY) -> str:

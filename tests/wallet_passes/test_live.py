@@ -26,6 +26,7 @@ def test_an_order_reaches_the_phone(wallet: Wallet) -> None:
     serial = wallet.card(wallet.member(noor))
     assert (wallet.shows(serial, "points"), wallet.shows(serial, "tier")) == ("130", "Insider")
     assert wallet.shows(serial, "progress") == "$420.00 to Advocate"
+    assert "<a href='https://roastery.myshopify.com/apps/rewards'>" in str(wallet.told(serial)["storeCard"])
     wallet.work()
     assert wallet.apple.pushes.taken == 0  # what it was added with is no news
     wallet.buy(2, noor, 500_00)
