@@ -7,10 +7,23 @@ is written under `merchant:<user>`.
 from flask import Flask
 
 from web import faces
-from web.merchant import access, desk, downloads, errors, home, members, navigation, profile
+from web.merchant import (
+    access,
+    deliveries,
+    desk,
+    downloads,
+    errors,
+    home,
+    members,
+    moving,
+    navigation,
+    profile,
+    referring,
+    staff,
+)
 
 # Importing an area declares its pages.
-AREAS = (home, members, profile, downloads)
+AREAS = (home, members, profile, referring, staff, moving, deliveries, downloads)
 
 access.guard(desk.merchant)
 faces.dress(desk.merchant, errors.LOOK, allowed=access.allowed)

@@ -20,6 +20,10 @@ class Entry(NamedTuple):
 ENTRIES = (
     Entry("home", N_("Home"), "/merchant"),
     Entry("members", N_("Members"), "/merchant/members"),
+    Entry("referrals", N_("Referrals"), "/merchant/referrals"),
+    Entry("staff", N_("Staff"), "/merchant/staff"),
+    Entry("deliveries", N_("Deliveries"), "/merchant/deliveries"),
+    Entry("moving", N_("Import and export"), "/merchant/import"),
 )
 
 
