@@ -70,6 +70,7 @@ from web import (
 )
 from web.portal import mails as rewards_mails
 from web.portal.entering import EFFECT as SEND_REWARDS_LINK
+from webhooks import backfill as past
 from webhooks import drain, products, upkeep, wishes
 from webhooks import reconcile as reconciling
 from webhooks.commands import backfill, inbox, reconcile
@@ -158,6 +159,8 @@ def wire() -> None:
     effects.wire(INVITE_STAFF, staff_mails.send_invitation)
     effects.wire(SEND_REWARDS_LINK, rewards_mails.send_link)
     effects.wire("shopify.product", products.fetch_product)
+    effects.wire(past.EFFECT, past.advance, queue="import")
+    effects.wire(past.AWARD, past.award, queue="import")
     effects.wire(reconciling.EFFECT, reconciling.walk, queue="import")
     effects.wire(publishing.COUNT_POINTS, upkeep.count_points)
     effects.wire(rewards.EFFECT, issue)
@@ -184,7 +187,7 @@ def wire() -> None:
     importing.give_tier[:] = [bring_tier]
     referrals.tier_at[:] = [lambda *asked: tier_at(*asked).key]
     rotated[:] = [uploads.rotate_encryption]
-    installing.welcome[:] = [programs.publish_first]
+    installing.welcome[:] = [programs.publish_first, past.begin]
     database().after_commit[:] = [effects.hint_after_commit]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from sandbox import balances, checkout, metafields, payloads, promotions, segments
+from sandbox import balances, billing, checkout, metafields, payloads, promotions, segments
 from sandbox.catalogue import COLLECTIONS
 from sandbox.faults import Fault
 from sandbox.orders import Customer, Discount, Item, Order
@@ -238,6 +238,13 @@ def uninstall(domain: str) -> Any:
 def redact(domain: str) -> Any:
     running().world.redact_shop(domain)
     return "", 204
+
+
+@control.post("/<domain>/subscription")
+def subscribe(domain: str) -> Response:
+    """Choose a plan on Shopify's page: see `sandbox.billing`. The shop sends `app_subscriptions/update`."""
+    world = running().world
+    return jsonify(msgspec.to_builtins(billing.choose(world, world.shop(domain).domain, read(billing.Subscription))))
 
 
 @control.post("/<domain>/session-token")

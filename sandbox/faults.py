@@ -10,6 +10,7 @@ A fault with a `field` waits for a call of that root field of the Admin API; one
   carried out.
 - `user_errors`: the field's payload is empty but for `user_errors`.
 - `access_denied`: ACCESS_DENIED under HTTP 200.
+- `bulk_fails`, `bulk_cut`, of the field `bulk`: a bulk operation fails half-way; its file ends within a line.
 - `null`: the field is null under HTTP 200, and nothing says why.
 """
 
@@ -28,7 +29,7 @@ from sandbox.orders import OrderError
 
 STATUSES = ("401", "402", "404", "423", "500", "502", "503")
 PLAIN = ("html", "rate_limit", "redirect", *STATUSES, "throttle", "delay", "timeout")
-AIMED = ("timeout_before", "timeout_after", "user_errors", "access_denied", "null")
+AIMED = ("timeout_before", "timeout_after", "user_errors", "access_denied", "null", "bulk_fails", "bulk_cut")
 
 
 class UserError(msgspec.Struct, forbid_unknown_fields=True):

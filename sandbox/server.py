@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from aiosmtpd.controller import Controller
-from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from flask import Blueprint, Flask, Response, current_app, jsonify, request, send_file
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from sandbox import answers, basket, faults, seed
@@ -17,6 +17,7 @@ from sandbox.admin import admin
 from sandbox.admin_api import VERSIONS, AdminApi, schema
 from sandbox.apple.pages import iphone
 from sandbox.apple.world import Apple
+from sandbox.bulk import Bulk
 from sandbox.control import control
 from sandbox.faults import Fault, Faults
 from sandbox.google.world import Google
@@ -42,6 +43,7 @@ class Sandbox:
     api: AdminApi
     faults: Faults
     app_url: str
+    bulk: Bulk
     apple: Apple | None = None
     google: Google | None = None
     stripe: Stripe | None = None
@@ -67,7 +69,10 @@ def build(state: Path, app_url: str, api_key: str, api_secret: str, weather: Wea
     world = World(store, outbox)
     seed.seed(world)
     outbox.start()
-    return Sandbox(world, outbox, App(api_key, api_secret), AdminApi(answers.roots(world)), Faults(), app_url)
+    faults = Faults()
+    bulk = Bulk(world, answers.roots(world), faults, state / "bulk")
+    api = AdminApi(answers.roots(world, bulk))
+    return Sandbox(world, outbox, App(api_key, api_secret), api, faults, app_url, bulk)
 
 
 def create_app(sandbox: Sandbox) -> Flask:
@@ -137,6 +142,15 @@ def graphql(domain: str, version: str) -> Any:
 def authorized(sandbox: Sandbox, domain: str) -> bool:
     token = request.headers.get("X-Shopify-Access-Token", "")
     return sandbox.world.install(domain).access.get(token, 0) > sandbox.world.clock()
+
+
+@shopify.get("/<domain>/bulk/<int:number>.jsonl")
+def bulk_file(domain: str, number: int) -> Response:
+    """A bulk operation's answer, whole or by `Range`, to whoever knows its address."""
+    path = running().bulk.path(running().world.shop(domain).domain, number)
+    if not path.exists():
+        raise NotFound(f"There is no file of bulk operation {number}.")
+    return send_file(path.resolve(), mimetype="application/jsonl", conditional=True, etag=False)
 
 
 class Quiet(WSGIRequestHandler):

@@ -60,7 +60,7 @@ class OfflineToken(NamedTuple):
 
 
 @functools.cache
-def _trusted() -> ssl.SSLContext:
+def trusted() -> ssl.SSLContext:
     """Reading the certificates of all authorities takes longer than most calls: once a process."""
     return httpx.create_ssl_context()
 
@@ -70,7 +70,7 @@ class ToStore(httpx.BaseTransport):
 
     def __init__(self, store_url: str) -> None:
         self._store_url = store_url
-        self._inner = httpx.HTTPTransport(retries=0, verify=_trusted())
+        self._inner = httpx.HTTPTransport(retries=0, verify=trusted())
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         target = httpx.URL(self._store_url.format(shop=request.url.host))
@@ -80,6 +80,11 @@ class ToStore(httpx.BaseTransport):
 
     def close(self) -> None:
         self._inner.close()
+
+
+def loopback() -> bool:
+    """Whether shops are the sandbox's, which speak plain HTTP on loopback."""
+    return settings().shopify_store_url.startswith("http://")
 
 
 def store_client() -> httpx.Client:

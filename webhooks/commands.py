@@ -1,5 +1,7 @@
 """Reconcile, backfill and backtests on the command line."""
 
+import contextlib
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TextIO
 
@@ -9,10 +11,12 @@ from flask.cli import AppGroup
 
 from core import clock
 from core.db import database
+from core.effects import NotYet
 from core.money import money_text
 from loyalty.publishing.commands import document_in, maybe_from_file, of_shop, program
 from loyalty.publishing.operations import candidate
 from shops.queries import shop_by_domain
+from webhooks import backfill as past
 from webhooks import drain
 from webhooks.backtest import Backtest, backtest
 from webhooks.models import Delivery
@@ -20,35 +24,50 @@ from webhooks.reconcile import reconcile as walk
 
 inbox = AppGroup("inbox", help="Deliveries that failed.")
 
-# Before Shopify existed: every order there is.
-ALWAYS = datetime(2006, 1, 1, tzinfo=UTC)
-
 
 @click.command()
 @click.option("--shop", "domain", required=True, help="The shop's myshopify.com domain.")
 @click.option("--since", type=click.DateTime(), help="Orders updated since this moment (UTC). [default: two days ago]")
 def reconcile(domain: str, since: datetime | None) -> None:
     """Compare a shop's orders with ours, bring in what is missing or older, and settle it."""
-    _walk(domain, since.replace(tzinfo=UTC) if since else clock.now() - timedelta(days=2))
-
-
-@click.command()
-@click.option("--shop", "domain", required=True, help="The shop's myshopify.com domain.")
-@click.option("--since", type=click.DateTime(), help="Orders updated since this moment (UTC). [default: all]")
-def backfill(domain: str, since: datetime | None) -> None:
-    """Bring in a shop's past orders."""
-    _walk(domain, since.replace(tzinfo=UTC) if since else ALWAYS)
-
-
-def _walk(domain: str, since: datetime) -> None:
+    begins = since.replace(tzinfo=UTC) if since else clock.now() - timedelta(days=2)
     with database().transaction() as session:
         shop_id = shop_by_domain(session, domain).id
-    summary = walk(database(), shop_id, since)
+    summary = walk(database(), shop_id, begins)
     drain.drain(database())
     click.echo(
         f"{summary.seen:,} orders seen, {summary.settled:,} settled, {summary.differences:,} differed, "
         f"{summary.repaired:,} brought in"
     )
+
+
+@click.command()
+@click.option("--shop", "domain", required=True, help="The shop's myshopify.com domain.")
+@click.option("--award-since", type=click.DateTime(), help="Let orders placed since this moment (UTC) earn points.")
+def backfill(domain: str, award_since: datetime | None) -> None:
+    """Bring in a shop's customers and past orders, and settle them."""
+    with database().transaction() as session:
+        shop_id = shop_by_domain(session, domain).id
+    with database().transaction(shop_id) as session:
+        past.begin(session, shop_id)
+        if award_since:
+            past.award_since(session, shop_id, award_since.replace(tzinfo=UTC), actor="command line")
+    while (found := _progress(shop_id)).state in ("running", "settling"):
+        click.echo(f"\r{found.share:>4.0%} {found.customers:,} customers, {found.orders:,} orders", nl=False, err=True)
+        with contextlib.suppress(NotYet):
+            past.advance(database(), shop_id, "")
+        drain.drain(database(), seconds=5)
+        time.sleep(0.2)
+    click.echo(f"\n{found.customers:,} customers and {found.orders:,} orders brought in" if not found.error else "")
+    if found.error:
+        raise click.ClickException(found.error)
+
+
+def _progress(shop_id: int) -> past.Progress:
+    with database().transaction(shop_id) as session:
+        found = past.progress(session, shop_id)
+    assert found is not None
+    return found
 
 
 @inbox.command("failed")

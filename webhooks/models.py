@@ -65,3 +65,28 @@ class Reconciliation(Base):
     started_at: Mapped[datetime] = mapped_column(TIMESTAMP)
     finished_at: Mapped[datetime] = mapped_column(TIMESTAMP)
     signature: Mapped[str] = mapped_column(sa.Text)
+
+
+class Backfill(Base):
+    """How far a shop's past has been brought in; see `webhooks.backfill`. One row a shop.
+
+    `operation` and `url` are Shopify's bulk operation and its file for the stage; the first `read_bytes` of its
+    `file_size` are in the inbox. `tries` counts files of the stage that broke off.
+    """
+
+    __tablename__ = "backfills"
+    __table_args__ = (sa.CheckConstraint("state IN ('running', 'done', 'failed')", name="state"),)
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    state: Mapped[str] = mapped_column(sa.Text)
+    stage: Mapped[str] = mapped_column(sa.Text)
+    operation: Mapped[str | None] = mapped_column(sa.Text)
+    url: Mapped[str | None] = mapped_column(sa.Text)
+    file_size: Mapped[int | None] = mapped_column(sa.BigInteger)
+    read_bytes: Mapped[int] = mapped_column(sa.BigInteger)
+    customers: Mapped[int] = mapped_column(sa.Integer)
+    orders: Mapped[int] = mapped_column(sa.Integer)
+    tries: Mapped[int] = mapped_column(sa.SmallInteger)
+    error: Mapped[str | None] = mapped_column(sa.Text)
+    requested_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+    finished_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)

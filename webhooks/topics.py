@@ -16,7 +16,7 @@ from loyalty.orders import Key
 from loyalty.program.document import time_zones
 from shops import operations as shops
 from shops.models import Shop
-from webhooks import payloads, people, redaction, settlement
+from webhooks import backfill, payloads, people, redaction, settlement
 from webhooks.arrivals import Arrival
 from webhooks.payloads import CustomerPayload, OrderPayload, parse
 from webhooks.redaction import Told
@@ -219,6 +219,7 @@ def _shop_updated(context: Context) -> None:
 
 def _bulk_finished(context: Context) -> None:
     payload = parse(context.delivery.body, payloads.BulkFinished)
+    backfill.finished(context.session, context.shop_id, payload.admin_graphql_api_id)
     _note(
         context,
         "bulk.finished",

@@ -2,21 +2,30 @@
 
 from collections.abc import Callable
 
+from flask import request
+
+from sandbox import billing
 from sandbox.answers.area import Node
 from sandbox.answers.discounts import Discounts
 from sandbox.answers.gift_cards import GiftCards
 from sandbox.answers.orders import Orders
 from sandbox.answers.segments import Segments
+from sandbox.bulk import Bulk
+from sandbox.nodes import number
 from sandbox.payloads import gid
 from sandbox.world import SCOPES, World
 
 
-def roots(world: World) -> Callable[[str], Node]:
-    return lambda domain: Answers(world, domain).root()
+def roots(world: World, bulk: Bulk | None = None) -> Callable[[str], Node]:
+    return lambda domain: Answers(world, domain, bulk).root()
 
 
 class Answers(Orders, Discounts, GiftCards, Segments):
     """One shop's answers, all areas together."""
+
+    def __init__(self, world: World, domain: str, bulk: Bulk | None = None) -> None:
+        super().__init__(world, domain)
+        self.bulk = bulk
 
     def root(self) -> Node:
         return super().root() | {
@@ -25,6 +34,8 @@ class Answers(Orders, Discounts, GiftCards, Segments):
             "nodes": lambda ids: [self.node(id) for id in ids],
             "publicApiVersions": [{"handle": "2026-10", "supported": True, "displayName": "2026-10 (Latest)"}],
             "currentAppInstallation": self.installation,
+            "bulkOperation": self.bulk_operation,
+            "bulkOperationRunQuery": self.bulk_run,
         }
 
     def node(self, id: str) -> Node | None:
@@ -63,4 +74,14 @@ class Answers(Orders, Discounts, GiftCards, Segments):
 
     def installation(self) -> Node:
         scopes = [{"handle": scope} for scope in SCOPES.split(",")]
-        return {"id": gid("AppInstallation", 1), "accessScopes": scopes}
+        active = [billing.node(self.amount, one) for one in billing.active(self.world, self.domain)]
+        return {"id": gid("AppInstallation", 1), "accessScopes": scopes, "activeSubscriptions": active}
+
+    def bulk_run(self, query: str, group_objects: bool) -> Node:
+        if self.bulk is None:
+            raise ValueError("A bulk operation can't start another.")
+        return self.bulk.start(self.domain, query)
+
+    def bulk_operation(self, id: str) -> Node | None:
+        found = self.bulk.find(self.domain, number(id, "BulkOperation") or 0) if self.bulk else None
+        return self.bulk.node(self.domain, found, request.host_url.rstrip("/")) if self.bulk and found else None

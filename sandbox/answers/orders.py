@@ -138,7 +138,17 @@ class Orders(Customers, Products):
         paid = self.bag(order)(order.shipping - order.shipping_discount)
         whole = self.bag(order)(order.shipping)
         sets = {"originalPriceSet": whole, "discountedPriceSet": paid}
-        return [{"__typename": "ShippingLine", "title": "Standard", "code": "Standard", "taxLines": [], **sets}]
+        line_id = gid("ShippingLine", order.id * 1000 + 999)
+        return [
+            {
+                "__typename": "ShippingLine",
+                "id": line_id,
+                "title": "Standard",
+                "code": "Standard",
+                "taxLines": [],
+                **sets,
+            }
+        ]
 
     def line_nodes(self, order: Order) -> list[Node]:
         return [self.line_node(order, line) for line in order.lines]
