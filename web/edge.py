@@ -16,6 +16,8 @@ from core.errors import NotAuthenticated, RapportError, TooMany, Unavailable, pr
 PROBLEM = "application/problem+json"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
+# What becomes part of a shop's theme answers to the theme's policy: one of ours would stop the whole page's styles.
+_PAGES = ("text/html", "application/liquid")
 # Data is never a page: nothing in it may run, and nothing may frame it.
 _DATA_HEADERS = {
     "Cache-Control": "no-store",
@@ -90,7 +92,7 @@ def _finish(response: Response) -> Response:
         endpoint = request.endpoint or "unmatched"
         metrics.REQUESTS.labels(endpoint, response.status_code).observe(time.perf_counter() - g.started)
         response.headers["X-Request-Id"] = g.request_id
-    defaults = _HEADERS if response.mimetype == "text/html" else _HEADERS | _DATA_HEADERS
+    defaults = _HEADERS if response.mimetype in _PAGES else _HEADERS | _DATA_HEADERS
     for name, value in defaults.items():
         response.headers.setdefault(name, value)
     return response

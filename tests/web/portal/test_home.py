@@ -59,6 +59,9 @@ def test_inside_it_is_a_part_of_the_theme_and_outside_a_whole_page(inside: Any, 
         assert "style=" not in page.html
         assert "noindex" in page.answer.headers["X-Robots-Tag"]
         assert page.answer.headers["Cache-Control"] == "private, no-store"
+    # A policy of ours would be the whole theme's, and stop its styles.
+    assert "Content-Security-Policy" not in inside(7).get().answer.headers
+    assert "Content-Security-Policy" in alone(noor["id"]).get().answer.headers
 
 
 def test_what_people_typed_is_never_liquid(store: Store, inside: Any) -> None:
