@@ -111,6 +111,7 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic("close the month's commission", 3600, "referrals.payouts.jobs.close_month"),
     Periodic("pay waiting commission", 3600, "referrals.payouts.jobs.pay_waiting"),
     Periodic("prune Stripe's news", 86400, "referrals.payouts.jobs.prune_news"),
+    Periodic("count shops' numbers", 60, "loyalty.jobs.count_numbers"),
     Periodic("prune the inbox", 3600, "webhooks.jobs.prune"),
     Periodic("prune exports", 86400, "loyalty.jobs.prune_exports"),
     Periodic("prune idempotency keys", 3600, "web.jobs.prune_idempotency_keys"),

@@ -1,6 +1,6 @@
 """Members, orders as last known, the append-only ledger, and the program's versions."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -296,3 +296,30 @@ class DataExport(Base):
     subject: Mapped[str] = mapped_column(sa.Text)
     document: Mapped[bytes] = mapped_column(sa.LargeBinary)
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP)
+
+
+class ShopDay(Base):
+    """What became of points on one day of a shop, counted from the ledger: what came less what went back.
+
+    The key answers "what of these days?". Counted up to a posting (`ShopCount`); what is newer is counted when asked.
+    """
+
+    __tablename__ = "shop_days"
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    day: Mapped[date] = mapped_column(sa.Date, primary_key=True)
+    issued: Mapped[int] = mapped_column(sa.BigInteger)
+    redeemed: Mapped[int] = mapped_column(sa.BigInteger)
+    expired: Mapped[int] = mapped_column(sa.BigInteger)
+    adjusted: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class ShopCount(Base):
+    """Up to which posting a shop's days are counted, and what takes long to count, as it was `counted_at`."""
+
+    __tablename__ = "shop_counts"
+
+    shop_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    posting_id: Mapped[int] = mapped_column(sa.BigInteger)
+    standing: Mapped[Any] = mapped_column(JSONB, server_default="{}")
+    counted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP)

@@ -12,6 +12,7 @@ from core.effects import Wanted
 from core.errors import RapportError
 from wallet_passes.apple import certificates
 from wallet_passes.apple.certificate import Certificate
+from wallet_passes.google.models import GoogleObject
 from wallet_passes.models import AppleDevice, AppleRegistration, Pass
 
 _WITH_CARDS = (
@@ -70,3 +71,29 @@ def _device(row: Pass, on: AppleRegistration, asked_at: datetime | None, signer:
     state = "removed" if on.removed_at else "current" if on.told_version >= row.version else "stale"
     problem = None if isinstance(signer, Certificate) or on.removed_at else signer.detail
     return Device("unreachable" if problem else state, on.registered_at, on.removed_at, on.told_at, asked_at, problem)
+
+
+class Live(NamedTuple):
+    """Members whose card is on a phone, by wallet; `members` counts who has both once."""
+
+    members: int
+    apple: int
+    google: int
+
+
+def live_passes(session: Session, shop_id: int) -> Live:
+    """How many members have their card on a phone now."""
+    apple = sa.select(AppleRegistration.serial).where(
+        AppleRegistration.shop_id == shop_id, AppleRegistration.removed_at.is_(None)
+    )
+    google = sa.select(GoogleObject.serial).where(
+        GoogleObject.shop_id == shop_id,
+        GoogleObject.saved_at.is_not(None),
+        GoogleObject.removed_at.is_(None) | (GoogleObject.removed_at < GoogleObject.saved_at),
+    )
+
+    def counted(found: sa.Select[str] | sa.CompoundSelect) -> int:
+        rows = found.subquery()
+        return session.scalar(sa.select(sa.func.count(rows.c.serial.distinct()))) or 0
+
+    return Live(counted(apple.union(google)), counted(apple), counted(google))
