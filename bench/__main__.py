@@ -10,6 +10,7 @@ from bench import (
     drain,
     earning,
     expiry,
+    faces,
     latency,
     receive,
     report,
@@ -31,6 +32,7 @@ APART = {
     "sign": wallet_sign,
     "push": wallet_push,
     "phones": wallet_phones,
+    "faces": faces,
 }
 PARTS = ("receive", "drain", "posted", "earning", *APART)
 

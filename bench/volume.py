@@ -44,14 +44,18 @@ def cost(shop: Shop, orders: Orders, count: int, postings: int) -> float:
     return 1000 / drained(shop, orders, count, lambda chance: apart * chance.randrange(BUYERS))
 
 
-def fill(shop: Shop, postings: int) -> None:
-    """A past of this many orders: one is really settled, and its rows are copied with other members and moments."""
+def fill(shop: Shop, postings: int, members: int | None = None) -> None:
+    """A past of this many orders: one is really settled, and its rows are copied with other members and moments.
+
+    `members` is how many they are of, by default as many as `members_of` says. The customers of the copies have ids
+    from that of person 0 on.
+    """
     orders = Orders()
     store(shop, iter([orders.body(next(orders.numbers), SOMEBODY_ELSE)]))
     drain(shop.database)
     shop.empty_inbox()
     numbers = {
-        "members": members_of(postings),
+        "members": members or members_of(postings),
         "postings": postings,
         "first_customer": orders.person(0).id,
         "start": START - DAYS * 86_400,

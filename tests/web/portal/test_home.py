@@ -45,6 +45,8 @@ def test_the_balance_is_there_with_its_worth_the_tier_and_what_comes_next(open_p
 def test_inside_it_is_a_part_of_the_theme_and_outside_a_whole_page(inside: Any, alone: Any, noor: Any) -> None:
     part, whole = inside(7).get(), alone(noor["id"]).get()
     assert part.answer.headers["Content-Type"] == "application/liquid; charset=utf-8"
+    # What the theme's page may load is the shop's to say.
+    assert "Content-Security-Policy" not in part.answer.headers
     assert "Set-Cookie" not in part.answer.headers
     assert "<html" not in part.html
     assert 'href="http://127.0.0.1:5000/static/portal.css' in part.html
