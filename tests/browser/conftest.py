@@ -37,6 +37,12 @@ class Rapport:
         environ = os.environ | {"RAPPORT_STATE": str(self.state)}
         return subprocess.check_output([ROOT / "bin" / "flask", *arguments], env=environ, text=True)
 
+    def python(self, code: str) -> str:
+        """What a program prints that runs where this instance's own processes do."""
+        script = f'. "$RAPPORT_STATE/environment"; exec "{ROOT}/.venv/bin/python" -c "$CODE"'
+        environ = os.environ | {"RAPPORT_STATE": str(self.state), "CODE": code}
+        return subprocess.check_output(["bash", "-c", script], env=environ, cwd=ROOT, text=True)
+
 
 @pytest.fixture(scope="session")
 def rapport(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rapport]:

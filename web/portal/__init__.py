@@ -24,6 +24,7 @@ _PAGES: tuple[tuple[str, str, Any], ...] = (
     ("", "home", pages.home),
     ("/history", "history", pages.history),
     ("/preferences", "preferences", pages.preferences),
+    ("/<path:rest>", "nowhere", pages.nowhere),
 )
 _ACTS: tuple[tuple[str, Any], ...] = (
     ("redeem", acts.redeem),

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from babel.dates import get_month_names
-from flask import Response, g, redirect, render_template, request
+from flask import Response, abort, g, redirect, render_template, request
 
 from core import clock, i18n
 from core.errors import RapportError
@@ -101,6 +101,12 @@ def enter(signed: str) -> Any:
         answer: Any = redirect(address("home"), HTTPStatus.SEE_OTHER)
         sessions.remember(answer, visit.shop, member_id)
         return answer
+
+
+def nowhere(rest: str) -> Any:
+    """An address of ours that leads nowhere is told in the shop's look."""
+    with opened():
+        abort(HTTPStatus.NOT_FOUND)
 
 
 def done() -> str:

@@ -36,7 +36,7 @@ from web.portal.earning import Earning, earning
 from web.portal.visits import Visit
 
 FIRST_LINES = 6
-LINES = 25
+LINES = 15
 MOST_WAITING = 10
 MOST_REWARDS = 40
 # Rewards that are still there to be used, and those that have ended, which fold away.

@@ -122,12 +122,14 @@ def test_refunds_and_history_say_why(store: Store, inside: Any, noor: Any) -> No
 def test_history_goes_back_page_by_page_to_the_beginning(store: Store, inside: Any, noor: Any) -> None:
     store.settle(*(store.order(n, store.customer(7), 10_00) for n in range(2, 42)))
     first = inside(7).get("/history")
-    assert first.html.count("r-happening") == 25
+    assert first.html.count("r-happening") == 15
     before = first.html.split("before=")[1].split('"')[0].split("&")[0]
     second = inside(7).get("/history", before=before)
-    assert second.html.count("r-happening") == 17
-    assert "That's everything" in second.text
-    assert "50 points for joining." in second.text
+    assert second.html.count("r-happening") == 15
+    last = inside(7).get("/history", before=second.html.split("before=")[1].split('"')[0].split("&")[0])
+    assert last.html.count("r-happening") == 12
+    assert "That's everything" in last.text
+    assert "50 points for joining." in last.text
     assert inside(7).get("/history", before="x'--").status == 200
     assert "That's everything" in inside(7).get("/history", before="0").text
 
