@@ -93,11 +93,15 @@ def standing_text(standing: proof.Standing) -> str:
         return _("The record of what was checked was changed by somebody else. Don’t rely on it.")
     if standing.at is None:
         return _("Orders have not been checked against Shopify yet. It happens by itself, within the hour.")
-    orders = ngettext("%(num)s order", "%(num)s orders", standing.checked)
+    orders = ngettext("%(num)s order checked.", "%(num)s orders checked.", standing.checked)
     if standing.missing:
-        found = ngettext("%(num)s was missing", "%(num)s were missing", standing.missing)
-        return _("%(orders)s checked. %(found)s and is being brought in now.", orders=orders, found=found)
-    return _("%(orders)s checked. Nothing missing.", orders=orders)
+        found = ngettext(
+            "%(num)s was missing and is being brought in now.",
+            "%(num)s were missing and are being brought in now.",
+            standing.missing,
+        )
+        return f"{orders} {found}"
+    return f"{orders} {_('Nothing missing.')}"
 
 
 def _waiting(desk: Desk) -> Waiting:
