@@ -35,6 +35,7 @@ from referrals.payouts.commands import payouts as payout_commands
 from referrals.payouts.operations import ACCOUNT, PAY
 from referrals.queries import with_rewards_under_way
 from shops import operations as installing
+from shops import plans
 from shops.commands import api_key, review_hook, rotated, shop
 from shops.staff import mails as staff_mails
 from shops.staff.operations import EFFECT as INVITE_STAFF
@@ -87,6 +88,7 @@ HINTED: tuple[Hinted, ...] = (drain.HINT, *map(effects.hinted, (effects.QUEUE, "
 PERIODIC: tuple[Periodic, ...] = (
     Periodic("reconcile recent orders", 600, "webhooks.jobs.reconcile"),
     Periodic("reconcile the orders of the last sixty days", 3600, "webhooks.jobs.sweep"),
+    Periodic("read shops' plans", 86400, "shops.jobs.read_plans"),
     Periodic("keep tokens warm", 43200, "shops.jobs.warm_tokens"),
     Periodic("review lapsed tiers", 60, "tiers.jobs.review_lapsed"),
     Periodic("recalculate changed ladders", 30, "tiers.jobs.recalculate"),
@@ -160,6 +162,7 @@ def wire() -> None:
     effects.wire(INVITE_STAFF, staff_mails.send_invitation)
     effects.wire(SEND_REWARDS_LINK, rewards_mails.send_link)
     effects.wire("shopify.product", products.fetch_product)
+    effects.wire(plans.EFFECT, plans.read)
     effects.wire(past.EFFECT, past.advance, queue="import")
     effects.wire(past.AWARD, past.award, queue="import")
     effects.wire(reconciling.EFFECT, reconciling.walk, queue="import")
@@ -188,7 +191,7 @@ def wire() -> None:
     importing.give_tier[:] = [bring_tier]
     referrals.tier_at[:] = [lambda *asked: tier_at(*asked).key]
     rotated[:] = [uploads.rotate_encryption]
-    installing.welcome[:] = [programs.publish_first, past.begin]
+    installing.welcome[:] = [programs.publish_first, past.begin, plans.request]
     database().after_commit[:] = [effects.hint_after_commit]
 
 

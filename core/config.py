@@ -9,10 +9,21 @@ from pathlib import Path
 from typing import Literal, Self
 
 from cryptography.fernet import Fernet
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSetting
 
 DEVELOPMENT_PREFIX = "development-"
+
+
+class PlanTerms(BaseModel):
+    """What one of an operator's plans brings: how many members it is meant for, and which features it leaves out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    members: int | None = Field(default=None, gt=0)
+    without: tuple[str, ...] = ()
 
 
 class Settings(BaseSettings):
@@ -38,6 +49,10 @@ class Settings(BaseSettings):
     shopify_api_secret: SecretStr = SecretStr("development-api-secret")
     shopify_api_secret_old: SecretStr = SecretStr("")
     shopify_api_version: str = "2026-10"
+    # The app's handle in Shopify's Dev Dashboard: the address of its page of plans.
+    shopify_app_handle: str = "rapport"
+    # What each plan brings, by its handle; see PlanTerms. Empty: every plan brings everything.
+    plans: dict[str, PlanTerms] = {}
     # Where a shop's own host answers; the sandbox gives every shop a path on its loopback port.
     shopify_store_url: str = "https://{shop}"
     # The script that embedded pages speak with the admin by; Shopify asks that it be loaded from its own CDN.
@@ -141,6 +156,8 @@ def load(**overrides: object) -> Settings:
     except ValidationError as error:
         faults = [f"  {'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}" for e in error.errors()]
         raise SettingsError("Rapport can't start:\n" + "\n".join(faults)) from None
+    except UnreadableSetting as error:
+        raise SettingsError(f"Rapport can't start:\n  {error}") from None
 
 
 @functools.cache

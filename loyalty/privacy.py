@@ -27,6 +27,7 @@ from loyalty.operations import customer_subject, email_subject
 from loyalty.orders import read_orders
 from loyalty.rules import OrderState
 from shops import operations as shops
+from shops import plans
 from shops.models import Shop
 
 EXPORTS_LIVE = timedelta(days=30)
@@ -328,7 +329,7 @@ def start_afresh(session: Session, shop_id: int, *, actor: str) -> None:
     """
     shop = shops.decide(session, shop_id)
     _empty(session, shop_id, but=KEPT_AFRESH)
-    shop.settings = {}
+    shop.settings = {key: kept for key, kept in shop.settings.items() if key == plans.SETTING}
     session.flush()
     for step in shops.welcome:
         step(session, shop_id)

@@ -15,6 +15,7 @@ from loyalty.operations import Customer
 from loyalty.orders import Key
 from loyalty.program.document import time_zones
 from shops import operations as shops
+from shops import plans
 from shops.models import Shop
 from webhooks import backfill, payloads, people, redaction, settlement
 from webhooks.arrivals import Arrival
@@ -217,6 +218,11 @@ def _shop_updated(context: Context) -> None:
         _note(context, "shop.moved", {"from": before, "to": told.domain})
 
 
+def _plan_changed(context: Context) -> None:
+    # Deliveries come in any order: what the plan is now is asked of Shopify.
+    plans.request(context.session, context.shop_id)
+
+
 def _bulk_finished(context: Context) -> None:
     payload = parse(context.delivery.body, payloads.BulkFinished)
     backfill.finished(context.session, context.shop_id, payload.admin_graphql_api_id)
@@ -265,6 +271,7 @@ _ACTS: dict[str, Callable[[Context], None]] = {
     "shop/redact": _shop_redacted,
     "app/uninstalled": _uninstalled,
     "app/scopes_update": _scopes,
+    "app_subscriptions/update": _plan_changed,
     "shop/update": _shop_updated,
     "bulk_operations/finish": _bulk_finished,
     **dict.fromkeys(("products/update", "products/delete"), _product_changed),
