@@ -24,6 +24,10 @@ from loyalty.publishing import operations as publishing
 from loyalty.publishing.commands import program
 from loyalty.rewards import operations as rewards
 from loyalty.rewards.issue import issue
+from loyalty.telling import operations as telling_others
+from loyalty.telling.flow import tell_flow
+from loyalty.telling.klaviyo import tell_klaviyo
+from loyalty.telling.rules import KINDS as WORTH_TELLING
 from referrals import operations as referrals
 from referrals import partners, standing
 from referrals.claims import issue as friends
@@ -34,8 +38,8 @@ from referrals.payouts import routes as payouts
 from referrals.payouts.commands import payouts as payout_commands
 from referrals.payouts.operations import ACCOUNT, PAY
 from referrals.queries import with_rewards_under_way
+from shops import connections, plans
 from shops import operations as installing
-from shops import plans
 from shops.commands import api_key, review_hook, rotated, shop
 from shops.staff import mails as staff_mails
 from shops.staff.operations import EFFECT as INVITE_STAFF
@@ -59,6 +63,7 @@ from web import (
     edge,
     extensions_api,
     faces,
+    flow,
     health,
     home,
     hooks,
@@ -106,6 +111,7 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic("repair rewards", 600, "loyalty.rewards.jobs.repair"),
     Periodic("prune Google's callbacks", 3600, "wallet_passes.google.jobs.prune_callbacks"),
     Periodic("warn of certificates that expire", 86400, "wallet_passes.apple.jobs.warn_of_expiry"),
+    Periodic("find members at risk", 3600, "loyalty.telling.jobs.find_at_risk"),
     Periodic("release referrals", 60, "referrals.jobs.release"),
     Periodic("end friends' claims", 300, "referrals.claims.jobs.expire"),
     Periodic("forget looks at friends' pages", 86400, "referrals.jobs.forget_looks"),
@@ -182,6 +188,11 @@ def wire() -> None:
         queue="apple", size=telling.SIZE, lease=telling.LEASE,
     )  # fmt: skip
     effects.wire_many(TELL_GOOGLE, tell_google.tell_many, after=changes, concern=with_objects, queue="google")
+    for channel, kind, handler in (
+        (connections.FLOW, telling_others.FLOW_EFFECT, tell_flow),
+        (connections.KLAVIYO, telling_others.KLAVIYO_EFFECT, tell_klaviyo),
+    ):
+        effects.wire(kind, handler, after=WORTH_TELLING, concern=telling_others.connected(channel), patient=True)
     effects.wire(referrals.EFFECT, referrals.settle)
     effects.wire(claims.EFFECT, friends.issue)
     effects.wire(partners.EFFECT, standing.stand)
@@ -190,7 +201,7 @@ def wire() -> None:
     )
     importing.give_tier[:] = [bring_tier]
     referrals.tier_at[:] = [lambda *asked: tier_at(*asked).key]
-    rotated[:] = [uploads.rotate_encryption]
+    rotated[:] = [uploads.rotate_encryption, connections.rotate_encryption]
     installing.welcome[:] = [programs.publish_first, past.begin, plans.request]
     database().after_commit[:] = [effects.hint_after_commit]
 
@@ -219,6 +230,7 @@ def create_app(config: Settings | None = None) -> Flask:
         payouts,
         hooks,
         extensions_api,
+        flow,
         storefront_api,
         portal,
         home,

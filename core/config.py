@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     stripe_webhook_secrets: SecretStr = SecretStr("")
     stripe_url: str = "https://api.stripe.com"
 
+    klaviyo_url: str = "https://a.klaviyo.com"
+
     # Sends mail; without a host and an address to send from there is none.
     smtp_host: str = ""
     smtp_port: int = Field(default=587, gt=0)

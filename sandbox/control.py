@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from sandbox import balances, billing, checkout, metafields, payloads, promotions, segments
+from sandbox import balances, billing, checkout, flow, metafields, payloads, promotions, segments
 from sandbox.catalogue import COLLECTIONS
 from sandbox.faults import Fault
 from sandbox.orders import Customer, Discount, Item, Order
@@ -255,6 +255,12 @@ def session_token(domain: str) -> Response:
     if request.args.get("surface") == "shopper":
         return jsonify(session_token=sandbox.app.shopper_token(shop, request.args.get("customer", type=int)))
     return jsonify(session_token=sandbox.app.session_token(shop))
+
+
+@control.get("/<domain>/flow")
+def flow_started(domain: str) -> Response:
+    """The triggers that the shop's Flow has taken, oldest first."""
+    return jsonify(started=[msgspec.to_builtins(one) for one in flow.started(running().world, domain)])
 
 
 @control.post("/<domain>/replay")

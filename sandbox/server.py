@@ -21,6 +21,7 @@ from sandbox.bulk import Bulk
 from sandbox.control import control
 from sandbox.faults import Fault, Faults
 from sandbox.google.world import Google
+from sandbox.klaviyo import klaviyo
 from sandbox.mailbox import mailbox
 from sandbox.oauth import App
 from sandbox.orders import OrderError
@@ -81,6 +82,7 @@ def create_app(sandbox: Sandbox) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["sandbox"] = sandbox
     app.register_blueprint(control)
+    app.register_blueprint(klaviyo)
     if sandbox.apple:
         app.register_blueprint(iphone)
     if sandbox.google:

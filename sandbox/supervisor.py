@@ -169,6 +169,7 @@ def environment(services: Services, port: int) -> dict[str, str]:
         "SMTP_PORT": str(port_of("mail", state)),
         "SMTP_SECURITY": "none",
         "MAIL_FROM": "rewards@rapport.example",
+        "KLAVIYO_URL": f"{sandbox_url}/klaviyo",
         "PROMETHEUS_MULTIPROC_DIR": str(emptied(state / "metrics")),
     }
 

@@ -27,6 +27,7 @@ class Running:
 
     url: str
     sandbox: Sandbox
+    app: Flask
 
 
 @contextmanager
@@ -42,8 +43,9 @@ def in_process(
     """A sandbox on a free port of loopback, with its world under `state`; gone when the block ends."""
     sandbox = build(state, app_url, api_key, api_secret, weather)
     try:
-        with serving(serve(create_app(sandbox), port)) as url:
-            yield Running(url, sandbox)
+        app = create_app(sandbox)
+        with serving(serve(app, port)) as url:
+            yield Running(url, sandbox, app)
     finally:
         sandbox.close()
 

@@ -1,17 +1,18 @@
 """What the Admin API answers: the store's state as GraphQL nodes (dicts of values, and functions for arguments)."""
 
 from collections.abc import Callable
+from typing import Any
 
 from flask import request
 
-from sandbox import billing
+from sandbox import billing, flow
 from sandbox.answers.area import Node
 from sandbox.answers.discounts import Discounts
 from sandbox.answers.gift_cards import GiftCards
 from sandbox.answers.orders import Orders
 from sandbox.answers.segments import Segments
 from sandbox.bulk import Bulk
-from sandbox.nodes import number
+from sandbox.nodes import number, user_error
 from sandbox.payloads import gid
 from sandbox.world import SCOPES, World
 
@@ -36,7 +37,12 @@ class Answers(Orders, Discounts, GiftCards, Segments):
             "currentAppInstallation": self.installation,
             "bulkOperation": self.bulk_operation,
             "bulkOperationRunQuery": self.bulk_run,
+            "flowTriggerReceive": self.flow_trigger,
         }
+
+    def flow_trigger(self, handle: str | None = None, payload: Any = None) -> Node:
+        wrong = flow.receive(self.world, self.domain, handle or "", payload)
+        return {"userErrors": [user_error(("handle",), text, None) for text in wrong]}
 
     def node(self, id: str) -> Node | None:
         kind = id.removeprefix("gid://shopify/").partition("/")[0]

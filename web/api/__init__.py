@@ -7,6 +7,7 @@ from flask import Blueprint, Flask, Response, json
 from core import i18n
 from web.api import (
     activities,
+    connections,
     document,
     expiry,
     passes,
@@ -31,6 +32,7 @@ OPERATIONS = (
     *views.OPERATIONS,
     *expiry.OPERATIONS,
     *activities.OPERATIONS,
+    *connections.OPERATIONS,
     *program.OPERATIONS,
     *rewards.OPERATIONS,
     *tiers.OPERATIONS,
