@@ -45,6 +45,14 @@ words: setup ## Give every message of the code its place in the catalogs of loca
 bench: setup ## Measure against the goals and print the ratios (ARGS=)
 	.venv/bin/python -m bench $(ARGS)
 
+.PHONY: lighthouse
+lighthouse: browser ## What Lighthouse gives the pages of the three faces
+	.venv/bin/python -m bench.lighthouse
+
+.PHONY: tour
+tour: browser ## A picture of every page and state: docs/tour/index.html
+	.venv/bin/python -m sandbox.tour
+
 .PHONY: chaos
 chaos: setup ## The long fault run, three seeds (ARGS=)
 	$(PYTEST) -m chaos $(ARGS)

@@ -1,28 +1,16 @@
 """A whole running Rapport, and a Chromium to look at it with."""
 
-import json
 import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-from sandbox.processes import LOOPBACK, free_port
-
-ROOT = Path(__file__).parents[2]
-DEBIANS = Path("/usr/bin/chromium")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from sandbox import instance
+from sandbox.instance import ROOT
 
 
 @dataclass(frozen=True)
@@ -48,39 +36,8 @@ class Rapport:
 def rapport(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rapport]:
     """Started by bin/run on a state folder and port of its own, as a person would."""
     state = tmp_path_factory.mktemp("rapport")
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = subprocess.Popen(
-        [ROOT / "bin" / "run"],
-        env=inherited | {"PORT": str(free_port()), "RAPPORT_STATE": str(state)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        wait_until_ready(process)
-        yield Rapport(state, json.loads((state / "sandbox.json").read_text()))
-    finally:
-        stop(process)
-
-
-def wait_until_ready(process: subprocess.Popen[str]) -> None:
-    assert process.stdout
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith(f"Rapport is ready: http://{LOOPBACK}:"):
-            return
-    pytest.fail("make run did not start:\n" + "".join(lines))
-
-
-def stop(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            child.kill()
-        process.kill()
+    with instance.running(state) as facts:
+        yield Rapport(state, facts)
 
 
 @pytest.fixture(scope="session")
@@ -92,12 +49,11 @@ def browser() -> Iterator[Browser]:
 
 
 def open_browser(playwright: Playwright) -> Browser:
-    """Debian's Chromium, or the one Playwright has downloaded."""
-    if DEBIANS.exists():
-        return playwright.chromium.launch(executable_path=DEBIANS, args=QUIET)
-    if not Path(playwright.chromium.executable_path).exists():
-        pytest.skip("there is no Chromium here: install Debian's chromium package or run `playwright install chromium`")
-    return playwright.chromium.launch(args=QUIET)
+    """A Chromium, or no test."""
+    try:
+        return instance.chromium(playwright)
+    except instance.NoBrowser as none:
+        pytest.skip(str(none))
 
 
 @pytest.fixture

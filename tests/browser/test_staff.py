@@ -12,8 +12,9 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
 
+from sandbox.instance import DEBIANS, QUIET
 from tests.browser.camera import film
-from tests.browser.conftest import DEBIANS, QUIET, Rapport
+from tests.browser.conftest import Rapport
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
