@@ -1,25 +1,31 @@
-"""How quick shoppers' pages are: the rewards page inside a theme, of any of 100,000 members, at a steady pace."""
+"""How quick pages are at a steady pace: rewards pages in a theme and the counter's sheet, of any of 100,000 members."""
 
 import hashlib
 import hmac
 import http.client
-import itertools
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
+
+import sqlalchemy as sa
 
 from bench.measure import Effort, Goal, Result, percentile
 from bench.traffic import Orders
 from bench.volume import fill
 from bench.world import DOMAIN, SECRET, Shop, World
+from loyalty.models import Member
 from sandbox.processes import LOOPBACK
+from shops.staff import operations
+from web.staff import session as sessions
+from web.staff import visits
 
 MEMBERS = 100_000
 ORDERS_EACH = 3
 RATE = 50  # pages a second
+STAFF = Goal(f"member at the counter p95 at {RATE}/s with {MEMBERS:,} members", 50, False, "ms")
 PORTAL = Goal(f"rewards page p95 at {RATE}/s with {MEMBERS:,} members", 50, False, "ms")
 CLIENTS = 16
 WARM_UP = 2  # seconds
@@ -30,37 +36,64 @@ def measure(world: World, effort: Effort) -> Iterator[Result]:
     with world.shop("faces") as shop:
         fill(shop, MEMBERS * ORDERS_EACH, MEMBERS)
         with world.running(shop, "web") as port:
-            _paced(port, shop, WARM_UP)
-            rounds = [_paced(port, shop, effort.seconds) for _ in range(effort.rounds)]
+            for goal, ask in ((PORTAL, _page), (STAFF, _counter(shop))):
+                _paced(port, ask, WARM_UP)
+                yield _result(goal, [_paced(port, ask, effort.seconds) for _ in range(effort.rounds)])
+
+
+def _result(goal: Goal, rounds: list[list[float]]) -> Result:
     p95 = [round(percentile(took, 0.95) * 1000, 1) for took in rounds]
     middle = percentile([one for took in rounds for one in took], 0.5) * 1000
-    yield Result(PORTAL, p95, {"p50 ms": round(middle, 1), "pages": sum(map(len, rounds))})
+    return Result(goal, p95, {"p50 ms": round(middle, 1), "pages": sum(map(len, rounds))})
 
 
-def _paced(port: int, shop: Shop, seconds: int) -> list[float]:
-    """The seconds that each page took, from when it was due."""
-    chance, first = random.Random(seconds), Orders().person(0).id
-    began, kept = time.perf_counter() + 0.1, threading.local()
+Ask = Callable[[http.client.HTTPConnection, int], None]
 
-    def ask(number: int) -> float:
+
+def _paced(port: int, ask: Ask, seconds: int) -> list[float]:
+    """The seconds that each page took, from when it was due. `ask` is given a number below MEMBERS."""
+    chance, kept = random.Random(seconds), threading.local()
+    began = time.perf_counter() + 0.1
+
+    def take(number: int) -> float:
         due = began + number / RATE
         time.sleep(max(0.0, due - time.perf_counter()))
-        _page(kept, port, first + chance.randrange(MEMBERS))
+        if not hasattr(kept, "line"):
+            kept.line = http.client.HTTPConnection(LOOPBACK, port, timeout=30)
+        ask(kept.line, chance.randrange(MEMBERS))
         return time.perf_counter() - due
 
     with ThreadPoolExecutor(CLIENTS) as pool:
-        return list(pool.map(ask, itertools.islice(itertools.count(), RATE * seconds)))
+        return list(pool.map(take, range(RATE * seconds)))
 
 
-def _page(kept: threading.local, port: int, customer: int) -> None:
-    """Fetch a member's page over this thread's connection. Raises RuntimeError for any other answer."""
-    if not hasattr(kept, "line"):
-        kept.line = http.client.HTTPConnection(LOOPBACK, port, timeout=30)
-    kept.line.request("GET", f"/apps/rewards?{_signed(customer)}", headers={"Accept-Language": "en"})
-    answer = kept.line.getresponse()
+def _page(line: http.client.HTTPConnection, number: int) -> None:
+    """Fetch a member's rewards page."""
+    _get(line, f"/apps/rewards?{_signed(Orders().person(0).id + number)}", {"Accept-Language": "en"}, b"data-count")
+
+
+def _counter(shop: Shop) -> Ask:
+    """Somebody at work who has a member before them."""
+    with shop.database.transaction(shop.id) as session:
+        person = operations.invite(session, shop.id, "Sam", actor="bench")
+        held = operations.join(session, shop.id, person.id, person.generation).staff
+        first = session.scalar(sa.select(sa.func.min(Member.id)).where(Member.shop_id == shop.id)) or 0
+    cookie = sessions.cookie(sessions.Ticket(shop.id, held.id, held.generation))
+
+    def ask(line: http.client.HTTPConnection, number: int) -> None:
+        visit = visits.signed(visits.Visit(shop.id, held.id, first + number, visits.LOOKED_UP))
+        _get(line, f"/staff/with/{visit}", {"Cookie": cookie, "HX-Request": "true"}, b"person")
+
+    return ask
+
+
+def _get(line: http.client.HTTPConnection, path: str, headers: dict[str, str], mark: bytes) -> None:
+    """Raises RuntimeError for any page but the one that bears the mark."""
+    line.request("GET", path, headers=headers)
+    answer = line.getresponse()
     body = answer.read()
-    if answer.status != 200 or b"data-count" not in body:
-        raise RuntimeError(f"no rewards page: {answer.status} {body[:200]!r}")
+    if answer.status != 200 or mark not in body:
+        raise RuntimeError(f"not the page: {path} {answer.status} {body[:200]!r}")
 
 
 def _signed(customer: int) -> str:

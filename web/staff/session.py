@@ -79,6 +79,11 @@ def keep(response: Response, held: Ticket) -> None:
     _set(response, COOKIE, _tickets().dumps(list(held)), LIVES)
 
 
+def cookie(held: Ticket) -> str:
+    """A `Cookie` header by which somebody is signed in."""
+    return f"{COOKIE}={_tickets().dumps(list(held))}"
+
+
 def forget(response: Response) -> None:
     """Sign out."""
     response.delete_cookie(COOKIE, path="/staff")
