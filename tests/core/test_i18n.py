@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, render_template_string, request
 from core import catalogs, clock, i18n
 
 # A face joins once its words are translated.
-COMPLETE: tuple[str, ...] = ()
+COMPLETE = i18n.DOMAINS
 PLACES = re.compile(r"%\((\w+)\)s")
 
 

@@ -140,13 +140,13 @@ MORE = {
         "1 point expire le 14 mars 2026, sauf si vous gagnez ou utilisez des points d’ici là.",
         "Nous n’avons pas pu le préparer : 3 points rendus. Toutes nos excuses.",
         "La commande #7 a été annulée : elle ne rapporte aucun point.",
-        "12,5 % de réduction sur votre première commande d’au moins 30 €",
+        "12,5 % de réduction sur la première commande d’au moins 30 €",
     ],
     "de": [
         "1 Punkt verfällt am 14. März 2026, wenn Sie bis dahin keine Punkte sammeln oder einlösen.",
         "Wir konnten es nicht bereitstellen, 3 Punkte sind zurück. Es tut uns leid.",
         "Bestellung #7 wurde storniert. Dafür gibt es keine Punkte.",
-        "12,5 % Rabatt auf Ihre erste Bestellung ab 30 €",
+        "12,5 % Rabatt auf die erste Bestellung ab 30 €",
     ],
     "es": [
         "1 punto caduca el 14 de marzo de 2026, salvo que ganes o uses puntos antes.",

@@ -65,7 +65,7 @@ FIVE = "\u2068$5 off\u2069"
         ("fr", ("425", "120,00\xa0$US avant Advocate", "75 points avant $5 off",
                 "10 points dès que vos commandes seront finalisées.")),
         ("de", ("425", "120,00\xa0$ bis Advocate", "75 Punkte bis $5 off",
-                "10 Punkte, sobald deine Bestellungen abgeschlossen sind.")),
+                "10 Punkte, sobald Ihre Bestellungen abgeschlossen sind.")),
         ("es", ("425", "120,00\xa0US$ para Advocate", "75 puntos para $5 off",
                 "10 puntos cuando se completen tus pedidos.")),
         ("ja", ("425", "Advocateまであと$120.00", "$5 offまであと75ポイント",
@@ -119,7 +119,7 @@ def test_days_are_those_of_the_shop(language: str, until: str, expiring: str, ch
     [
         (1, "en", "You have %@ point now."),
         (2, "en", "You have %@ points now."),
-        (1, "de", "Dein Punktestand ist jetzt %@."),
+        (1, "de", "Ihr Punktestand ist jetzt %@."),
         (3, "ar", "رصيد نقاطك الآن: %@"),
     ],
 )

@@ -204,7 +204,7 @@ def test_places_for_the_lock_screen() -> None:
         {
             "latitude": 52.5,
             "longitude": 13.4,
-            "relevantText": "North Pier ist ganz in der Nähe. Deine Karte ist bereit.",
+            "relevantText": "North Pier ist ganz in der Nähe. Ihre Karte ist bereit.",
         },
         {"latitude": -33.86, "longitude": 151.2, "relevantText": "Flat whites here."},
     ]
