@@ -106,6 +106,10 @@ class Settings(BaseSettings):
 
     scheduler_tick: float = Field(default=1.0, gt=0)
 
+    def __hash__(self) -> int:
+        """They are a key of caches, so what can't be hashed among them takes no part."""
+        return hash(tuple(value for value in self.__dict__.values() if not isinstance(value, dict)))
+
     @property
     def webhook_secrets(self) -> tuple[bytes, ...]:
         """The app's current and, during a rotation, previous secret. Shopify signs with either for a while."""

@@ -47,3 +47,8 @@ def test_production_refuses_what_is_for_development(wrong: dict[str, str]) -> No
 def test_both_secrets_count_during_a_rotation() -> None:
     both = Settings(_env_file=None, shopify_api_secret="new", shopify_api_secret_old="old")  # type: ignore[call-arg]
     assert both.webhook_secrets == (b"new", b"old")
+
+
+def test_settings_are_a_key_of_caches() -> None:
+    some, same, other = (Settings(_env_file=None, smtp_port=port) for port in (25, 25, 587))  # type: ignore[call-arg]
+    assert len({some, same, other}) == 2

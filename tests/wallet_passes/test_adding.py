@@ -252,7 +252,7 @@ SPOKEN = [
 def test_the_page_speaks_the_browser_s_language(page: Page) -> None:
     for asked, language in SPOKEN:
         shown = page.get(**({"Accept_Language": asked} if asked else {}))
-        said = f'<html lang="{language or "en"}" dir="{"rtl" if language == "ar" else "ltr"}">'
+        said = f'<html lang="{language or "en"}" dir="{"rtl" if language == "ar" else "ltr"}" '
         assert said in shown.text, asked
 
 
