@@ -110,10 +110,11 @@ def line(number: int, amount: str, **product: Any) -> dict[str, Any]:
 
 
 def world(*lines: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A checkout. `config` is the discount's, `tier` and `tags` the customer's."""
-    tier, tags, config = more.get("tier"), more.get("tags"), more.get("config")
+    """A checkout. `config` is the discount's, `tier`, `perks` and `tags` the customer's."""
+    tier, tags, config, perks = more.get("tier"), more.get("tags"), more.get("config"), more.get("perks")
+    fields = {"tier": tier and {"value": tier}, "perks": perks is not None and {"jsonValue": perks}}
     customer = {
-        "metafield": tier and {"value": tier},
+        "metafield": lambda info, key, **asked: fields[key] or None,
         "hasAnyTag": tagged(tags or ()),
     }
     return {
@@ -124,7 +125,7 @@ def world(*lines: dict[str, Any], **more: Any) -> dict[str, Any]:
             "metafield": config and {"jsonValue": config},
         },
         "cart": {
-            "buyerIdentity": {"customer": customer if tier or tags else None},
+            "buyerIdentity": {"customer": customer if tier or tags or perks is not None else None},
             "lines": list(lines),
             "deliveryGroups": [
                 {"id": "gid://shopify/CartDeliveryGroup/1"},
@@ -202,13 +203,13 @@ def test_members_pay_their_tiers_price(node: str) -> None:
     assert run(node, "prices", world(*lines, classes=["PRODUCT"])) == {"operations": []}
 
 
-def test_shipping_is_free_for_named_tiers(node: str) -> None:
-    told = {"config": {"free_shipping": ["advocate"]}, "classes": ["SHIPPING"]}
-    free = only(run(node, "shipping", world(tier="advocate", **told)), "deliveryDiscountsAdd")
+def test_shipping_is_free_for_who_has_it_as_a_perk(node: str) -> None:
+    free = only(run(node, "shipping", world(perks=["free-shipping"], classes=["SHIPPING"])), "deliveryDiscountsAdd")
     assert free["value"] == {"percentage": {"value": "100"}}
     assert len(free["targets"]) == 2
-    for tier in ("insider", None):
-        assert run(node, "shipping", world(tier=tier, **told)) == {"operations": []}
+    for perks in (["early-access"], [], None):
+        assert run(node, "shipping", world(perks=perks, classes=["SHIPPING"])) == {"operations": []}
+    assert run(node, "shipping", world(perks=["free-shipping"], classes=["PRODUCT"])) == {"operations": []}
 
 
 def test_early_access_is_kept_for_those_who_have_it(node: str) -> None:

@@ -63,10 +63,10 @@ export function prices({ cart, discount }) {
   return { operations: [{ productDiscountsAdd: { selectionStrategy: "ALL", candidates } }] };
 }
 
-/** Free shipping for the tiers that the discount's configuration names; written by tiers/benefits.py. */
+/** Free shipping for who has it as a perk. Shopify takes the better of two shipping discounts, never both. */
 export function shipping({ cart, discount }) {
-  const tiers = discount.metafield?.jsonValue?.free_shipping ?? [];
-  if (!tiers.includes(tierOf(cart)) || !discount.discountClasses.includes("SHIPPING")) return NOTHING;
+  const perks = cart.buyerIdentity?.customer?.perks?.jsonValue ?? [];
+  if (!perks.includes("free-shipping") || !discount.discountClasses.includes("SHIPPING")) return NOTHING;
   if (!cart.deliveryGroups.length) return NOTHING;
   const targets = cart.deliveryGroups.map(({ id }) => ({ deliveryGroup: { id } }));
   const candidates = [{ message: "Member shipping", targets, value: percent(100) }];

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -246,3 +247,11 @@ def test_a_merged_members_events_end_with_them(shopify: Running, store: Store) -
         record(session, [Happened(store.shop_id, "member.at_risk", {"days": 90}, NOW, 12345)])
     assert tell(store) == []
     assert started(shopify) == []
+
+
+def test_every_signal_and_action_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "flow.md").read_text()
+    for handle, metric in rules.SIGNALS.items():
+        assert f"| `{handle}` | Rapport {metric} |" in page
+    for action in flow.declared("flow_action").values():
+        assert f"| {action['name']} | `{action['runtime_url'].removeprefix('https://rapport.example')}` |" in page
