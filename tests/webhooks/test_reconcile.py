@@ -13,7 +13,7 @@ from core import clock, crypto
 from core.effects import NotYet, PermanentFailure
 from core.errors import NotAuthenticated
 from loyalty import programs
-from sandbox import oracle
+from sandbox import admin_api, oracle
 from sandbox.catalogue import DEMO
 from sandbox.faults import Fault
 from sandbox.orders import Basket
@@ -31,7 +31,12 @@ from webhooks.reconcile import OVERLAP, RECENT, SWEEP, reconcile, walk
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    """A store whose webhooks all get lost: nobody listens at the app's address."""
+    """A store whose webhooks all get lost: nobody listens at the app's address.
+
+    It is on the plan whose limits are the widest: on the smallest one most of a walk is waiting for the bucket to fill.
+    """
+    monkeypatch.setattr(admin_api, "BUCKET", 20_000)
+    monkeypatch.setattr(admin_api, "RESTORE_PER_SECOND", 1_000)
     with unheard_store(tmp_path, monkeypatch) as running:
         yield running
 
@@ -49,7 +54,9 @@ def session_token(store: Running) -> str:
 
 
 def orders_of(store: Running) -> list[dict[str, object]]:
-    orders: list[dict[str, object]] = httpx.get(f"{store.url}/sandbox/{DEMO.domain}/orders").json()["orders"]
+    orders: list[dict[str, object]] = httpx.get(f"{store.url}/sandbox/{DEMO.domain}/orders", timeout=60).json()[
+        "orders"
+    ]
     return orders
 
 
