@@ -16,7 +16,12 @@ from shops import admin, tokens
 def unheard_store(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     """A sandbox store that the app asks, and whose webhooks all get lost: nobody listens at the app's address."""
     with in_process(state, "http://127.0.0.1:1", weather=Weather(withhold=1.0)) as running:
-        chosen = config.Settings(_env_file=None, shopify_store_url=running.url + "/{shop}")  # type: ignore[call-arg]
-        for module in (tokens, admin):
-            monkeypatch.setattr(module, "settings", lambda: chosen)
+        answer_from(running, monkeypatch)
         yield running
+
+
+def answer_from(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the app ask this store."""
+    chosen = config.Settings(_env_file=None, shopify_store_url=running.url + "/{shop}")  # type: ignore[call-arg]
+    for module in (tokens, admin):
+        monkeypatch.setattr(module, "settings", lambda: chosen)
