@@ -17,6 +17,7 @@ from bench.traffic import Orders
 from bench.volume import fill
 from bench.world import DOMAIN, SECRET, Shop, World
 from loyalty.models import Member
+from referrals.members import ensure_codes
 from sandbox.processes import LOOPBACK
 from shops.staff import operations
 from web.staff import session as sessions
@@ -29,12 +30,14 @@ STAFF = Goal(f"member at the counter p95 at {RATE}/s with {MEMBERS:,} members", 
 PORTAL = Goal(f"rewards page p95 at {RATE}/s with {MEMBERS:,} members", 50, False, "ms")
 CLIENTS = 16
 WARM_UP = 2  # seconds
+BATCH = 5000
 
 
 def measure(world: World, effort: Effort) -> Iterator[Result]:
     """Pages of members by chance, each sent when it is due, however long others take."""
     with world.shop("faces") as shop:
         fill(shop, MEMBERS * ORDERS_EACH, MEMBERS)
+        _give_codes(shop)
         with world.running(shop, "web") as port:
             for goal, ask in ((PORTAL, _page), (STAFF, _counter(shop))):
                 _paced(port, ask, WARM_UP)
@@ -45,6 +48,13 @@ def _result(goal: Goal, rounds: list[list[float]]) -> Result:
     p95 = [round(percentile(took, 0.95) * 1000, 1) for took in rounds]
     middle = percentile([one for took in rounds for one in took], 0.5) * 1000
     return Result(goal, p95, {"p50 ms": round(middle, 1), "pages": sum(map(len, rounds))})
+
+
+def _give_codes(shop: Shop) -> None:
+    """The codes to bring friends with that members have from their first look on."""
+    for first in range(1, MEMBERS + 2, BATCH):
+        with shop.database.transaction(shop.id) as session:
+            ensure_codes(session, shop.id, range(first, first + BATCH))
 
 
 Ask = Callable[[http.client.HTTPConnection, int], None]

@@ -45,6 +45,8 @@ class Earning(NamedTuple):
 def earning(visit: Visit) -> Earning:
     """The ways of the program in force, sorted for one member."""
     member = visit.signed_in()
+    if not visit.program.activities:
+        return Earning([], [], [])
     found = queries.ways(visit.session, member, visit.version, clock.now())
     answers = {}
     if any(way.rule.kind == "question" and way.done for way in found):

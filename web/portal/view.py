@@ -340,10 +340,8 @@ def _change(row: Posting, moved: int) -> tuple[str, str]:
 
 
 def _tier_names(visit: Visit, row: Posting) -> dict[str, str]:
-    numbers = [version.number for version in visit.published.of(visit.shop.id)]
-    known = row.program_version in numbers
-    version = visit.published.numbered(visit.shop.id, row.program_version or 0) if known else visit.version
-    return tier_names(version.program)
+    known = (one for one in visit.published.of(visit.shop.id) if one.number == row.program_version)
+    return tier_names(next(known, visit.version).program)
 
 
 # Who is not signed in.
