@@ -18,12 +18,13 @@ from web.merchant import (
     moving,
     navigation,
     profile,
+    program,
     referring,
     staff,
 )
 
 # Importing an area declares its pages.
-AREAS = (home, members, profile, referring, staff, moving, deliveries, downloads)
+AREAS = (home, members, profile, program, referring, staff, moving, deliveries, downloads)
 
 access.guard(desk.merchant)
 faces.dress(desk.merchant, errors.LOOK, allowed=access.allowed)

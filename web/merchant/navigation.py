@@ -20,6 +20,7 @@ class Entry(NamedTuple):
 ENTRIES = (
     Entry("home", N_("Home"), "/merchant"),
     Entry("members", N_("Members"), "/merchant/members"),
+    Entry("program", N_("Program"), "/merchant/program"),
     Entry("referrals", N_("Referrals"), "/merchant/referrals"),
     Entry("staff", N_("Staff"), "/merchant/staff"),
     Entry("deliveries", N_("Deliveries"), "/merchant/deliveries"),

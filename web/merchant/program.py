@@ -1,0 +1,175 @@
+"""The program as sentences: a draft with its preview, what it would change, publishing, and the versions there were."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from flask import render_template, request
+
+from core.errors import InvalidInput
+from core.i18n import _, money
+from core.money import minor_digits
+from loyalty.models import ProgramDraft
+from loyalty.program import demo_program
+from loyalty.publishing import operations, queries
+from loyalty.publishing.faults import InvalidProgram
+from loyalty.publishing.preview import preview
+from web.merchant import examples, sentences
+from web.merchant.desk import ID, Answer, Desk, go, page, post
+from web.merchant.sentences import Document
+
+
+class Work(NamedTuple):
+    """What is being worked on: the draft, or the version in force where there is none."""
+
+    document: Document
+    draft: ProgramDraft | None
+
+    @property
+    def seen(self) -> str:
+        """Tells the draft from one that somebody else saved meanwhile."""
+        return self.draft.updated_at.isoformat() if self.draft else ""
+
+
+def work(desk: Desk) -> Work:
+    """The draft, else what is in force, else the program every shop starts from."""
+    draft = queries.draft(desk.session, desk.shop_id)
+    if draft is not None and isinstance(draft.document, dict):
+        return Work(draft.document, draft)
+    if desk.programs.of(desk.shop_id):
+        return Work(dict(queries.in_force(desk.session, desk.shop_id).row.document), draft)
+    return Work(demo_program(desk.shop.name[:80]).model_dump(mode="json"), draft)
+
+
+def shown(desk: Desk, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the preview beside a form shows: faults, or sentences, examples and the shopper's view."""
+    seen = preview(desk.session, desk.shop_id, document)
+    currency = desk.shop.currency
+    told: dict[str, Any] = {
+        "preview": seen,
+        "summary": [],
+        "examples": [],
+        "program": seen.program,
+        "currency": currency,
+    }
+    if seen.program is not None:
+        told["summary"] = examples.summary(seen.program, currency)
+        told["examples"] = examples.examples(seen.program, currency, desk.now)
+    return told
+
+
+def form_values(desk: Desk, held: Work) -> dict[str, Any]:
+    """What the fields of a program's form need."""
+    currency = desk.shop.currency
+    return {
+        "document": held.document,
+        "seen": held.seen,
+        "draft": held.draft,
+        "one_unit": money(10 ** minor_digits(currency), currency),
+        "units": lambda value: sentences.units(value, currency),
+        "kinds": sentences.KINDS,
+    }
+
+
+@page("/program")
+def program(desk: Desk) -> Answer:
+    """The program as a form that reads as sentences."""
+    held = work(desk)
+    return render_template("merchant/program.html", **form_values(desk, held), **shown(desk, held.document))
+
+
+@post("/program/preview")
+def preview_program(desk: Desk) -> Answer:
+    """What the form would mean as it stands. Nothing is kept."""
+    document = sentences.applied(work(desk).document, request.form, desk.shop.currency)
+    operations.check_storable(document)
+    return render_template("merchant/program_preview.html", **shown(desk, document))
+
+
+@post("/program")
+def save_program(desk: Desk) -> Answer:
+    """Keep the form as the draft."""
+    keep(desk)
+    return go("program", said=_("Saved as a draft. Nothing is live until you publish it."))
+
+
+def keep(desk: Desk) -> Document:
+    """Save what the request's form makes of the draft, unless somebody else has saved one meanwhile."""
+    held = work(desk)
+    document = sentences.applied(held.document, request.form, desk.shop.currency)
+    seen = _moment(request.form.get("seen", ""))
+    operations.save_draft(desk.session, desk.shop_id, document, seen=seen, actor=desk.actor)
+    return document
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        raise InvalidInput(_("This page is of another time. Load it again, please."), code="bad_draft") from None
+
+
+@page("/program/review")
+def review_program(desk: Desk) -> Answer:
+    """What the draft would change, in words, before it is published."""
+    draft = queries.known_draft(desk.session, desk.shop_id)
+    told = shown(desk, draft.document)
+    return render_template("merchant/program_review.html", draft=draft, zone=desk.zone, **told)
+
+
+@post("/program/publish")
+def publish_program(desk: Desk) -> Answer:
+    """Make the draft the next version, now or at a moment to come."""
+    at = _moment(request.form.get("at", "").strip()) if request.form.get("when") == "at" else None
+    try:
+        made = operations.publish_draft(
+            desk.session, desk.shop_id, actor=desk.actor, at=at,
+            note=request.form.get("note", "").replace("\x00", "").strip()[:500] or None,
+            seen=_moment(request.form.get("seen", "")), accept_demotions=request.form.get("accept") == "1",
+        )  # fmt: skip
+    except InvalidProgram as error:
+        raise InvalidInput(
+            _("The draft is not valid yet: %(fault)s.", fault=error.detail), code="bad_program"
+        ) from None
+    said = _("Version %(version)s is live.", version=made.version)
+    if made.effective_from > desk.now:
+        said = _("Version %(version)s is scheduled.", version=made.version)
+    return go("program_history", said=said)
+
+
+@post("/program/discard")
+def discard_program(desk: Desk) -> Answer:
+    """Forget the draft."""
+    operations.discard_draft(desk.session, desk.shop_id)
+    return go("program", said=_("The draft is gone. This is what is live."))
+
+
+@page("/program/history")
+def program_history(desk: Desk) -> Answer:
+    """Every version there was or will be, newest first."""
+    listed = queries.versions(desk.session, desk.shop_id)
+    return render_template("merchant/program_history.html", versions=listed[::-1], zone=desk.zone, desk=desk)
+
+
+@page(f"/program/versions/<{ID}:version>")
+def program_version(desk: Desk, version: int) -> Answer:
+    """An old version, and what going back to it would change."""
+    found = queries.version(desk.session, desk.shop_id, version)
+    told = shown(desk, found.row.document)
+    return render_template("merchant/program_version.html", listed=found, zone=desk.zone, **told)
+
+
+@post(f"/program/versions/<{ID}:version>/again")
+def roll_program_back(desk: Desk, version: int) -> Answer:
+    """Publish an old version again, as the next one."""
+    made = operations.roll_back(
+        desk.session, desk.shop_id, version, actor=desk.actor, accept_demotions=request.form.get("accept") == "1"
+    )
+    return go("program_history", said=_("Version %(version)s is live.", version=made.version))
+
+
+@post(f"/program/versions/<{ID}:version>/withdraw")
+def withdraw_program(desk: Desk, version: int) -> Answer:
+    """Take back a version that is scheduled."""
+    operations.withdraw(desk.session, desk.shop_id, version, actor=desk.actor)
+    return go("program_history", said=_("It was taken back and will not come."))
