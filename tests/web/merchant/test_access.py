@@ -5,6 +5,7 @@ from typing import Any
 
 import jwt
 from flask import Flask
+from werkzeug.routing import IntegerConverter, Rule
 
 from core.config import settings
 from tests.web.merchant.conftest import Office, session_token
@@ -18,11 +19,16 @@ def routes(app: Flask) -> list[tuple[str, str]]:
     found = []
     for rule in app.url_map.iter_rules():
         if rule.endpoint.startswith("merchant.") and rule.endpoint.partition(".")[2] not in BY_LINK:
-            values = {name: (1 if name.endswith("_id") else "members") for name in rule.arguments}
+            values = {name: _fitting(rule, name) for name in rule.arguments}
             with app.test_request_context():
                 path = app.url_for(rule.endpoint, **values)
             found += [(method, path) for method in sorted(rule.methods or ()) if method in ("GET", "POST")]
     return found
+
+
+def _fitting(rule: Rule, name: str) -> int | str:
+    """A value that the route takes."""
+    return 1 if isinstance(rule._converters[name], IntegerConverter) else "members"
 
 
 def tokens() -> dict[str, str]:
