@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
+from shopify_app import ShopifyApp
 
 from sandbox.catalogue import DEMO
 from sandbox.signing import signature
@@ -30,6 +31,32 @@ def send(door: Door, body: bytes = ORDER, topic: str = "orders/create", **more: 
     given = delivery(topic, body, domain=more.pop("domain", DEMO.domain), secret=more.pop("secret", SECRET))
     headers = given.headers | more.pop("headers", {})
     return knock(door, {name: value for name, value in headers.items() if value is not None}, body, **more)
+
+
+# Believed.
+
+BODIES = (
+    ORDER,
+    b'{"id": 9007199254740993, "note": "\\u00e9"}',
+    '{"name": "Zo\u00eb \u2603 \U0001f600"}'.encode(),
+    b'{ "a" :1.50 }\n',
+)
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("change", ["nothing", "the body", "the signature", "the secret", "an old secret"])
+def test_what_shopify_s_own_library_believes_is_stored_and_nothing_else(house: House, body: bytes, change: str) -> None:
+    """Its published verification is the reference."""
+    house.open_shop(DEMO.domain)
+    secret = {"the secret": "another", "an old secret": OLD_SECRET}.get(change, SECRET)
+    one = delivery("orders/create", body, secret=secret)
+    sent = body + b" " if change == "the body" else body
+    headers = one.headers | ({"X-Shopify-Hmac-SHA256": "AAAA"} if change == "the signature" else {})
+    request: Any = {"method": "POST", "headers": headers, "url": "/", "body": sent.decode()}
+    believed = ShopifyApp("an app", SECRET, OLD_SECRET).verify_webhook_req(request).ok
+    assert believed == (change in ("nothing", "an old secret"))
+    door = house.door((SECRET, OLD_SECRET))
+    assert knock(door, headers, sent).status == (200 if believed else 401)
 
 
 # Stored.
