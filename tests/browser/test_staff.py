@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
 
 from sandbox.instance import DEBIANS, QUIET
+from tests.browser import axe
 from tests.browser.camera import film
 from tests.browser.conftest import Rapport
 
@@ -163,4 +164,36 @@ def test_without_a_network_nobody_is_looked_up(playwright: Playwright, rapport: 
     page.get_by_role("button", name="Find").click()
     expect(page.get_by_text("No connection. Nobody was looked up.")).to_be_visible()
     expect(page.locator("#sheet")).to_be_empty()
+    leave(context)
+
+
+@pytest.mark.parametrize("size", WIDTHS)
+def test_every_state_can_be_read_and_reached_by_everybody(
+    playwright: Playwright, rapport: Rapport, api: httpx.Client, size: str
+) -> None:
+    context = counter(playwright, rapport, size)
+    page = context.pages[0]
+    axe.assert_nothing_found(page, where="the scanner")
+    page.get_by_label("Code of the card").fill("NO-CARD")
+    page.get_by_role("button", name="Read").click()
+    expect(page.get_by_text("Not a good card")).to_be_visible()
+    axe.assert_nothing_found(page, where="not a card")
+    page.keyboard.press("Escape")
+    expect(page.locator("#sheet")).to_be_empty()
+    page.get_by_label("E-mail, phone or name").fill("noor")
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_role("link", name="Noor Haddad")).to_be_visible()
+    axe.assert_nothing_found(page, where="who is it")
+    page.get_by_role("link", name="Noor Haddad").click()
+    expect(page.locator(".person")).to_be_visible()
+    page.get_by_text("Give points for a purchase").click()
+    axe.assert_nothing_found(page, where="a member")
+    page.get_by_role("button", name="Redeem Free shipping").first.click()
+    axe.assert_nothing_found(page, where="confirm")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for path in ("/staff/new", "/staff/place", "/staff/nothing"):
+        page.goto(rapport.facts["base_url"] + path)
+        axe.assert_nothing_found(page, where=path)
+    page.get_by_role("button", name="Sign out").click()
+    axe.assert_nothing_found(page, where="sign in")
     leave(context)
