@@ -43,7 +43,7 @@ from shops import operations as installing
 from shops.commands import api_key, review_hook, rotated, shop
 from shops.staff import mails as staff_mails
 from shops.staff.operations import EFFECT as INVITE_STAFF
-from tiers import free_shipping, perks, recalculation
+from tiers import early_access, free_shipping, perks, recalculation
 from tiers.commands import tier, tiers
 from tiers.operations import bring_tier
 from tiers.queries import tier_at
@@ -178,6 +178,7 @@ def wire() -> None:
     effects.wire(perks.MEMBER_EFFECT, perks.equip, after=joining, patient=True)
     effects.wire(perks.POINTS_EFFECT, perks.equip, after=("points.posted",), delay=perks.POINTS_DELAY, patient=True)
     effects.wire(perks.SHOP_EFFECT, free_shipping.arrange)
+    effects.wire(early_access.EFFECT, early_access.arrange)
     effects.wire(wishes.EFFECT, wishes.forget)
     effects.wire(PAY, paying.pay)
     effects.wire(ACCOUNT, payees.refresh)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sandbox import balances, orders, promotions
+from sandbox import balances, orders, promotions, rules
 from sandbox.orders import Basket, Customer, Discount, Item, Order, OrderError, Payment
 from sandbox.promotions import Cart, Counter
 from sandbox.world import World
@@ -34,6 +34,8 @@ def buy(world: World, domain: str, wish: Purchase, at: int | None = None) -> Ord
     """Place the order. Raises OrderError with a sentence for the shopper; then nothing has been used up."""
     at = world.now(at)
     with world.store.transaction():
+        if kept := rules.objection(world, domain, wish.items, wish.customer):
+            raise OrderError(kept)
         chosen = counter(world, domain, wish, at).chosen(wish.codes)
         for promotion, _ in chosen:
             promotions.use(world, domain, promotion)

@@ -20,7 +20,7 @@ SCOPES = ",".join(
         "read_customers,write_customers,read_customer_merge,read_orders,read_all_orders,read_products",
         "read_discounts,write_discounts,read_gift_cards,write_gift_cards,read_store_credit_accounts",
         "read_store_credit_account_transactions,write_store_credit_account_transactions",
-        "write_app_proxy",
+        "read_validations,write_validations,write_app_proxy",
     )
 )
 ACCESS_SECONDS = 3_600

@@ -24,7 +24,7 @@ from loyalty.models import Member, ProgramVersion
 from loyalty.program import Program
 from loyalty.programs import Programs, Version
 from shops.queries import installed_shop_ids
-from tiers import perks
+from tiers import early_access, perks
 from tiers.ladders import ladder_of
 from tiers.measuring import count_moves, move_range
 from tiers.models import Recalculation
@@ -230,4 +230,4 @@ def _finish(session: Session, row: Recalculation, now: datetime) -> None:
     if row.done:
         told = {"members": row.done, "moved": row.moved}
         record(session, [Happened(row.shop_id, "ladder.recalculated", told, now, None, None, row.program_version)])
-    effects.request(session, [perks.of_shop(row.shop_id)])
+    effects.request(session, [perks.of_shop(row.shop_id), early_access.of_shop(row.shop_id)])

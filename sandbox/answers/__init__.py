@@ -10,6 +10,7 @@ from sandbox.answers.area import Node
 from sandbox.answers.discounts import Discounts
 from sandbox.answers.gift_cards import GiftCards
 from sandbox.answers.orders import Orders
+from sandbox.answers.rules import Rules
 from sandbox.answers.segments import Segments
 from sandbox.bulk import Bulk
 from sandbox.nodes import number, user_error
@@ -21,7 +22,7 @@ def roots(world: World, bulk: Bulk | None = None) -> Callable[[str], Node]:
     return lambda domain: Answers(world, domain, bulk).root()
 
 
-class Answers(Orders, Discounts, GiftCards, Segments):
+class Answers(Orders, Discounts, GiftCards, Segments, Rules):
     """One shop's answers, all areas together."""
 
     def __init__(self, world: World, domain: str, bulk: Bulk | None = None) -> None:

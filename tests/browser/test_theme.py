@@ -172,3 +172,4 @@ def test_early_access_keeps_a_product_for_those_whose_tier_brings_it(
     page = visit(f"products/{decaf}", ambassador)
     expect(page.get_by_text("You have early access. It's yours first.")).to_be_visible()
     expect(page.get_by_role("button", name="Add to cart")).to_be_enabled()
+    httpx.post(f"{shop.control}/products/{decaf}", json={"tags": ["decaf", "single-origin"]})
