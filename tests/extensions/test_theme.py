@@ -85,6 +85,17 @@ def test_every_language_says_all_of_it(path: Path) -> None:
     assert keys(json.loads(path.read_text())) == keys(json.loads(english.read_text()))
 
 
+@pytest.mark.parametrize("path", sorted(LOCALES.glob("??.json")), ids=lambda path: path.stem)
+def test_every_gap_is_filled_in_every_language(path: Path) -> None:
+    def gaps(words: dict[str, Any]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for section, said in words.items():
+            found |= {f"{section}.{name}": set(re.findall(r"\{\{ (\w+) \}\}", text)) for name, text in said.items()}
+        return found
+
+    assert gaps(json.loads(path.read_text())) == gaps(theme.words())
+
+
 def test_the_script_asks_only_the_shop_itself() -> None:
     script = (theme.ASSETS / "rapport.js").read_text()
     assert not re.search(r"https?://", script)
