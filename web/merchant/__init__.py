@@ -20,11 +20,12 @@ from web.merchant import (
     profile,
     program,
     referring,
+    setup,
     staff,
 )
 
 # Importing an area declares its pages.
-AREAS = (home, members, profile, program, referring, staff, moving, deliveries, downloads)
+AREAS = (home, setup, members, profile, program, referring, staff, moving, deliveries, downloads)
 
 access.guard(desk.merchant)
 faces.dress(desk.merchant, errors.LOOK, allowed=access.allowed)

@@ -16,6 +16,7 @@ from wallet_passes.queries import live_passes
 from web.merchant import charts, downloads
 from web.merchant.charts import Chart
 from web.merchant.desk import Answer, Desk, page
+from web.merchant.setup import finished
 from webhooks import proof
 
 RANGES = (7, 30, 90, 365)
@@ -58,6 +59,7 @@ def home(desk: Desk) -> Answer:
         standing=standing,
         tiers=_tiers(desk, standing),
         live=live_passes(desk.session, desk.shop_id),
+        new=not finished(desk),
         books=proof.standing(desk.session, desk.shop_id),
         export=downloads.address,
         empty=standing.members == 0,
