@@ -39,7 +39,7 @@ def test_a_member_is_found_adjusted_and_the_reason_stays(desk: Page) -> None:
     frame = ours(desk)
     expect(frame.locator("h1")).to_be_visible()
     assert "id_token" not in frame.evaluate("location.href")
-    frame.evaluate("document.querySelector('ui-nav-menu a[href$=\"/members\"]').click()")
+    menu(frame, "/members")
     frame.get_by_role("searchbox", name="Find a member").press_sequentially("okafor th", delay=20)
     expect(frame.locator("tbody tr")).to_have_count(1)
     frame.get_by_role("link", name="Theo Okafor").click()
@@ -57,7 +57,7 @@ def test_a_member_is_found_adjusted_and_the_reason_stays(desk: Page) -> None:
 
 def test_a_refusal_leaves_the_form_as_it_is(desk: Page) -> None:
     frame = ours(desk)
-    frame.evaluate("document.querySelector('ui-nav-menu a[href$=\"/members\"]').click()")
+    menu(frame, "/members")
     frame.get_by_role("link", name="June Park").click()
     frame.get_by_role("button", name="Erase").click()
     dialog = frame.get_by_role("dialog", name="Erase June Park?")
@@ -69,7 +69,57 @@ def test_a_refusal_leaves_the_form_as_it_is(desk: Page) -> None:
 
 def test_a_page_that_is_loaded_anew_gets_a_token_of_its_own(desk: Page) -> None:
     frame = ours(desk)
-    frame.evaluate("document.querySelector('ui-nav-menu a[href$=\"/members\"]').click()")
+    menu(frame, "/members")
     expect(frame.get_by_role("heading", name="Members", exact=True)).to_be_visible()
     frame.evaluate("location.reload()")
     expect(ours(desk).get_by_role("heading", name="Members", exact=True)).to_be_visible()
+
+
+def menu(frame: Frame, path: str) -> None:
+    """Choose an area in the admin's menu."""
+    frame.locator(f"ui-nav-menu a[href$='{path}']").evaluate("link => link.click()")
+
+
+def test_the_program_is_edited_as_sentences_saved_reviewed_and_published(desk: Page) -> None:
+    frame = ours(desk)
+    menu(frame, "/program")
+    expect(frame.get_by_text("$80.00 spent by a member in Advocate earns ")).to_be_visible()
+    bar = frame.get_by_role("region", name="Unsaved changes")
+    expect(bar).to_be_hidden()
+    rate = frame.get_by_label("Points for one unit")
+    before = rate.input_value()
+    rate.fill("4")
+    expect(frame.get_by_text("$80.00 spent by a member in Advocate earns 400 points.")).to_be_visible()
+    expect(bar).to_be_visible()
+    menu(frame, "/members")  # does not let go of what is not saved
+    expect(bar).to_be_visible()
+    bar.get_by_role("button", name="Discard").click()
+    expect(bar).to_be_hidden()
+    expect(rate).to_have_value(before)
+    frame.get_by_label("Points for joining").fill(
+        str(60 + desk.viewport_size["width"] % 10) if desk.viewport_size else "60"
+    )
+    bar.get_by_role("button", name="Save draft").click()
+    frame.get_by_role("link", name="Review and publish").click()
+    expect(frame.get_by_text("Joining now brings ")).to_be_visible()
+    frame.get_by_role("button", name="Publish", exact=True).click()
+    expect(frame.get_by_role("heading", name="Versions of the program")).to_be_visible()
+    expect(frame.get_by_text("Live", exact=True)).to_have_count(1)
+
+
+def test_the_first_page_says_its_numbers_under_the_pointer(desk: Page) -> None:
+    frame = ours(desk)
+    chart = frame.get_by_role("img", name="Points issued")
+    chart.focus()
+    desk.keyboard.press("ArrowLeft")
+    expect(frame.locator("section[aria-label='Points issued'] .m-says")).to_contain_text("points, before ")
+    frame.get_by_label("Time").select_option("365")
+    expect(frame.get_by_label("Time")).to_have_value("365")
+    assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_guide_shows_the_shoppers_view_beside_each_choice(desk: Page) -> None:
+    frame = ours(desk)
+    frame.evaluate("htmx.ajax('GET', '/merchant/setup', {target: 'body'})")
+    frame.get_by_label("Points for joining").fill("77")
+    expect(frame.locator("#phone .m-big")).to_have_text("77")
