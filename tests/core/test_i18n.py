@@ -12,8 +12,7 @@ from flask import Blueprint, Flask, render_template_string, request
 from core import catalogs, clock, i18n
 
 # A face joins once its words are translated.
-# The merchant's domain joins again once its newest pages are translated.
-COMPLETE = tuple(domain for domain in i18n.DOMAINS if domain != "merchant")
+COMPLETE = i18n.DOMAINS
 PLACES = re.compile(r"%\((\w+)\)s")
 
 
