@@ -1,10 +1,11 @@
 """Staff and locations, read for pages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core.i18n import _
 from shops.staff.models import Location, Staff
 
 
@@ -20,23 +21,24 @@ def locations(session: Session, shop_id: int) -> Sequence[Location]:
     return session.scalars(here.order_by(sa.func.lower(Location.name), Location.id)).all()
 
 
-def actor_names(session: Session, shop_id: int, actors: Iterable[str]) -> dict[str, str]:
-    """`staff:7@2` as people say it: "Sam at Harbour Street". Other actors are left out."""
-    known = {actor: _ids(actor) for actor in set(actors) if actor.startswith("staff:")}
-    people = _named(session, Staff, shop_id, {staff_id for staff_id, _ in known.values()})
-    places = _named(session, Location, shop_id, {place for _, place in known.values()})
-    return {
-        actor: " at ".join(filter(None, (people.get(staff_id), places.get(place))))
-        for actor, (staff_id, place) in known.items()
-        if staff_id in people
-    }
+def names(session: Session, shop_id: int) -> Callable[[str], str | None]:
+    """What to call actors: `staff:7@2` is "Sam at Harbour Street". None for whoever is no staff of the shop.
+
+    Who has left and what was closed are known, too: what they did stays told.
+    """
+    people, places = _named(session, Staff, shop_id), _named(session, Location, shop_id)
+
+    def name(actor: str) -> str | None:
+        person, _sign, place = actor.removeprefix("staff:").partition("@")
+        if not actor.startswith("staff:") or person not in people:
+            return None
+        if place not in places:
+            return people[person]
+        return _("%(person)s at %(place)s", person=people[person], place=places[place])
+
+    return name
 
 
-def _ids(actor: str) -> tuple[int, int]:
-    person, _, place = actor.removeprefix("staff:").partition("@")
-    return int(person) if person.isdigit() else 0, int(place) if place.isdigit() else 0
-
-
-def _named(session: Session, table: type[Staff] | type[Location], shop_id: int, ids: set[int]) -> dict[int, str]:
-    rows = session.execute(sa.select(table.id, table.name).where(table.shop_id == shop_id, table.id.in_(sorted(ids))))
-    return {row.id: row.name for row in rows}
+def _named(session: Session, table: type[Staff] | type[Location], shop_id: int) -> dict[str, str]:
+    rows = session.execute(sa.select(table.id, table.name).where(table.shop_id == shop_id))
+    return {str(row.id): row.name for row in rows}

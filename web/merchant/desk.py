@@ -18,6 +18,7 @@ from core.db import database
 from loyalty import programs
 from loyalty.programs import Programs, Version
 from shops.models import Shop
+from shops.staff import queries as staff
 from web.merchant.access import Visitor
 
 merchant = Blueprint("merchant", __name__, url_prefix="/merchant")
@@ -52,6 +53,11 @@ class Desk:
     @functools.cached_property
     def programs(self) -> Programs:
         return programs.load(self.session, [self.shop.id])
+
+    @functools.cached_property
+    def staff_name(self) -> Callable[[str], str | None]:
+        """What to call somebody at the counter by the actor that the ledger has."""
+        return staff.names(self.session, self.shop.id)
 
     @property
     def version(self) -> Version:

@@ -20,7 +20,7 @@ from referrals.payouts import operations, rules, stripe
 from referrals.payouts import queries as payouts
 from referrals.payouts.models import Payee, Statement
 from referrals.wording import STATE_NAMES, merchant_text
-from web.merchant import downloads
+from web.merchant import downloads, timeline
 from web.merchant.desk import ID, Answer, Desk, go, merchant, page, post
 
 RANGES = (30, 90, 365)
@@ -92,6 +92,7 @@ def referral_case(desk: Desk, referral_id: int) -> Answer:
     return render_template(
         "merchant/case.html", row=row, steps=steps, state_names=STATE_NAMES, tones=_TONES,
         told=listings.one(desk.session, desk.shop_id, referral_id), text=merchant_text,
+        who=lambda actor: timeline.who(desk, actor),
     )  # fmt: skip
 
 

@@ -223,6 +223,8 @@ def who(desk: Desk, actor: str) -> str:
     kind, _sign, of = actor.partition(":")
     if kind == "merchant" and of == desk.visitor.user:
         return _("you")
+    if kind == "staff" and (called := desk.staff_name(actor)):
+        return called
     words = {
         "merchant": N_("your team (user %(id)s)"),
         "staff": N_("staff (%(id)s)"),
