@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 from core import clock, effects
 from core.effects import NotYet
@@ -22,7 +23,7 @@ from sandbox.testing import Running
 from shops import admin, files, operations
 from tests.webhooks.rig import LONG_AGO, House, delivery
 from tests.webhooks.unheard import unheard_store
-from webhooks import backfill, models
+from webhooks import backfill, commands, models
 from webhooks.backfill import BrokenFile, Group, Progress
 
 
@@ -196,6 +197,27 @@ def test_news_of_the_end_of_an_operation_is_heard(store: Running, house: House, 
     house.settle(shop, [delivery("bulk_operations/finish", told[1])])
     with house.database.transaction(shop) as session:
         assert session.scalars(sa.select(effects.Effect.kind)).all() == [backfill.EFFECT]
+
+
+def test_by_hand_it_is_brought_in_and_compared(
+    store: Running, house: House, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "database", lambda: house.database)
+    orders, people = known(store)
+    brought = CliRunner().invoke(commands.backfill, ["--shop", DEMO.domain, "--award-since", "2000-01-01"])
+    assert (brought.exit_code, brought.stdout.strip().splitlines()[-1]) == (
+        0, f"{len(people)} customers and {len(orders)} orders brought in",
+    )  # fmt: skip
+    compared = CliRunner().invoke(commands.reconcile, ["--shop", DEMO.domain, "--since", "2000-01-01"])
+    told = f"{len(orders)} orders seen, {len(orders)} settled, 0 differed, 0 brought in"
+    assert (compared.exit_code, compared.stdout.strip().splitlines()[-1]) == (0, told)
+    books = oracle.books(orders, people)
+    found = {id: (p.available, p.pending) for id, p in house.ledger(shop).members.items()}
+    assert found == {m.customer_id: (m.available, m.pending) for m in books.members.values()}
+    store.sandbox.faults.plan(Fault("access_denied", field="bulkOperationRunQuery"))
+    refused = CliRunner().invoke(commands.backfill, ["--shop", DEMO.domain])
+    assert refused.exit_code == 1
+    assert "Access denied" in refused.output
 
 
 # The file.
