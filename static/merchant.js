@@ -75,6 +75,20 @@ document.addEventListener("change", (event) => {
   const form = event.target.closest?.("form[data-saves]");
   if (form) show(form);
 });
+// What comes into a form by itself, such as a picture, changes it, too; and so does a row that goes.
+document.addEventListener("htmx:afterSettle", (event) => {
+  const form = event.target.closest?.("form[data-saves]");
+  if (form) show(form);
+});
+document.addEventListener("click", (event) => {
+  const item = event.target.closest?.("[data-removes]")?.closest("[data-item]");
+  if (!item) return;
+  const form = item.closest("form");
+  const next = (item.nextElementSibling ?? item.previousElementSibling)?.querySelector("input") ?? item.parentElement.parentElement.querySelector("button");
+  item.remove();
+  next?.focus();
+  form?.dispatchEvent(new Event("input", { bubbles: true }));
+});
 document.addEventListener("reset", (event) => setTimeout(() => {
   if (event.target.matches("form[data-saves]")) { show(event.target); event.target.dispatchEvent(new Event("input", { bubbles: true })); }
 }));

@@ -9,12 +9,14 @@ from flask import Flask
 from web import faces
 from web.merchant import (
     access,
+    certificates,
     deliveries,
     desk,
     downloads,
     errors,
     home,
     members,
+    messages,
     moving,
     navigation,
     profile,
@@ -22,10 +24,14 @@ from web.merchant import (
     referring,
     setup,
     staff,
+    wallet,
 )
 
 # Importing an area declares its pages.
-AREAS = (home, setup, members, profile, program, referring, staff, moving, deliveries, downloads)
+AREAS = (
+    home, setup, members, profile, program, wallet, messages, certificates, referring, staff, moving, deliveries,
+    downloads,
+)  # fmt: skip
 
 access.guard(desk.merchant)
 faces.dress(desk.merchant, errors.LOOK, allowed=access.allowed)

@@ -22,6 +22,7 @@ ENTRIES = (
     Entry("members", N_("Members"), "/merchant/members"),
     Entry("program", N_("Program"), "/merchant/program"),
     Entry("referrals", N_("Referrals"), "/merchant/referrals"),
+    Entry("wallet", N_("Wallet"), "/merchant/wallet"),
     Entry("staff", N_("Staff"), "/merchant/staff"),
     Entry("deliveries", N_("Deliveries"), "/merchant/deliveries"),
     Entry("moving", N_("Import and export"), "/merchant/import"),

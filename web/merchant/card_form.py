@@ -1,0 +1,165 @@
+"""A card design as a form: what it shows of a document, and the document that it sends. Pure.
+
+A draft may hold anything, so nothing here trusts its shape. What a form does not show (translations) stays as it was.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from loyalty.publishing.faults import SEPARATOR, Fault
+from wallet_passes.designs.document import MOST_LINKS, MOST_PLACES, MOST_TEXTS
+
+Document = dict[str, Any]
+
+COLOURS = ("background", "foreground", "label")
+PICTURES = ("logo", "icon", "strip", "hero")
+LOOK_PICTURES = ("strip",)
+LINES = ("name", "logo_text", "welcome", "terms")
+LOOK_LINES = ("logo_text", "welcome")
+# Of each kind of row: its fields, and how many there may be.
+ROWS: Mapping[str, tuple[tuple[str, ...], int]] = {
+    "texts": (("label", "text"), MOST_TEXTS),
+    "links": (("label", "url"), MOST_LINKS),
+    "locations": (("latitude", "longitude", "text"), MOST_PLACES),
+}
+_NUMBERS = ("latitude", "longitude", "max_distance")
+# Where an empty field means "as the shop's", and not "nothing".
+_FALLS_BACK = ("name", "logo_text")
+
+
+class Sent(NamedTuple):
+    """A form: its fields by name, the last and all of each."""
+
+    one: Mapping[str, str]
+    many: Mapping[str, Sequence[str]]
+
+
+def document(sent: Sent, before: Any, tiers: Iterable[str], hideable: Iterable[str]) -> Document:
+    """The design that a form says, on top of what the draft held before."""
+    kept = {"translations": before["translations"]} if isinstance(before, Mapping) and "translations" in before else {}
+    shown = set(sent.many.get("shown", ()))
+    return {
+        **{name: _line(sent.one.get(name, ""), name) for name in LINES},
+        **({"logo_text": ""} if sent.one.get("no_logo_text") == "1" else {}),
+        "colours": _colours(sent.one, ""),
+        "images": _images(sent.one, "", PICTURES),
+        **{kind: _rows(sent.many, kind) for kind in ROWS},
+        "max_distance": _number(sent.one.get("max_distance", "")),
+        "hidden": [key for key in hideable if key not in shown],
+        "looks": [look for tier in tiers if (look := _look(sent.one, tier, before))],
+        **kept,
+    }
+
+
+def _line(text: str, name: str) -> str | None:
+    said = text.replace("\r\n", "\n").strip()
+    return None if not said and name in _FALLS_BACK else said
+
+
+def _colours(one: Mapping[str, str], prefix: str) -> Document:
+    """Colours count where they are chosen: a field for colours always holds one."""
+    if one.get(f"{prefix}own_colour") != "1":
+        return {}
+    found: Document = {"background": one.get(f"{prefix}background", "")}
+    if one.get(f"{prefix}own_text") == "1":
+        found |= {name: one.get(f"{prefix}{name}", "") for name in ("foreground", "label")}
+    return found
+
+
+def _images(one: Mapping[str, str], prefix: str, names: Iterable[str]) -> Document:
+    return {name: digest for name in names if (digest := one.get(f"{prefix}image-{name}", ""))}
+
+
+def _rows(many: Mapping[str, Sequence[str]], kind: str) -> list[Document]:
+    names, most = ROWS[kind]
+    columns = [many.get(f"{kind}-{name}", ()) for name in names]
+    rows = [dict(zip(names, map(str.strip, row), strict=True)) for row in zip(*columns, strict=False)]
+    return [_typed(row) for row in rows if any(row.values())][: most + 1]
+
+
+def _typed(row: Mapping[str, str]) -> Document:
+    return {name: _number(text) if name in _NUMBERS else text.replace("\r\n", "\n") for name, text in row.items()}
+
+
+def _number(text: str) -> Any:
+    """A number, or what was written in its place: its fault is told like any other."""
+    try:
+        number = float(text.replace(",", ".")) if text.strip() else None
+    except ValueError:
+        return text
+    return int(number) if number is not None and number.is_integer() else number
+
+
+def _look(one: Mapping[str, str], tier: str, before: Any) -> Document | None:
+    """A tier's look, where it differs from all cards. Its terms and pictures that no form shows stay."""
+    prefix = f"look-{tier}-"
+    held = look_of(before, tier)
+    said = {name: text for name in LOOK_LINES if (text := one.get(f"{prefix}{name}", "").strip())}
+    pictures = {name: held["images"][name] for name in held["images"] if name not in LOOK_PICTURES}
+    pictures |= _images(one, prefix, LOOK_PICTURES)
+    terms = {"terms": held["terms"]} if held.get("terms") else {}
+    found = {"colours": _colours(one, prefix), "images": pictures, **said, **terms}
+    return {"tier": tier, **found} if any(found.values()) else None
+
+
+# What a form shows.
+
+
+def look_of(held: Any, tier: str) -> Document:
+    """What a document says of a tier's look, as far as it can be read."""
+    looks = held.get("looks") if isinstance(held, Mapping) else None
+    listed = looks if isinstance(looks, list | tuple) else ()
+    found = next((look for look in listed if isinstance(look, Mapping) and look.get("tier") == tier), {})
+    return {**found, "images": _mapping(found.get("images")), "colours": _mapping(found.get("colours"))}
+
+
+def _mapping(value: Any) -> Document:
+    return {key: item for key, item in value.items() if item} if isinstance(value, Mapping) else {}
+
+
+def readable(held: Any) -> Document:
+    """A document with everything that a form shows, whatever it held."""
+    found = dict(held) if isinstance(held, Mapping) else {}
+    told: Document = {name: _text(found.get(name)) for name in (*LINES, "max_distance")}
+    told["no_logo_text"] = found.get("logo_text") == ""
+    told |= {part: _mapping(found.get(part)) for part in ("colours", "images")}
+    hidden = found.get("hidden")
+    told["hidden"] = [key for key in hidden if isinstance(key, str)] if isinstance(hidden, list | tuple) else []
+    for kind, (names, most) in ROWS.items():
+        rows = found.get(kind)
+        listed = rows if isinstance(rows, list | tuple) else ()
+        told[kind] = [_row(row, names) for row in listed if isinstance(row, Mapping)][: most + 1]
+    return told
+
+
+def _row(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    return {name: _text(row.get(name)) for name in names}
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+# Where faults are told.
+
+PLACES = (*LINES, *COLOURS, *PICTURES, *ROWS, "max_distance", "hidden", "translations")
+
+
+def placed(faults: Iterable[Fault], tiers: Mapping[str, str]) -> dict[str, list[str]]:
+    """Faults by the place in the form they belong to (`background`, `look-gold`), and `other` for what has none."""
+    found: dict[str, list[str]] = {}
+    for fault in faults:
+        steps = fault.field.split(SEPARATOR)
+        place, rest = _place(steps, tiers)
+        found.setdefault(place, []).append(": ".join(filter(None, (SEPARATOR.join(rest), fault.reason))))
+    return found
+
+
+def _place(steps: list[str], tiers: Mapping[str, str]) -> tuple[str, list[str]]:
+    head, *rest = steps
+    if head in ("colours", "images") and rest and rest[0] in PLACES:
+        return rest[0], rest[1:]
+    if head == "looks" and rest:
+        key = next((key for key, name in tiers.items() if rest[0] in (key, name)), None)
+        return (f"look-{key}", rest[-1:]) if key else ("other", steps)
+    return (head, rest) if head in PLACES else ("other", steps)
