@@ -230,7 +230,7 @@ class _Settling:
             row.updated_at = self.now
         self.session.flush()
         if (self.was, self.before) != (wanted.state, _referrer(row)):
-            note = rules.WHY[wanted.why] + (f" {LIMIT_REACHED}" if over else "")
+            note = rules.WHY[wanted.why] + (f" {rules.LIMIT_REACHED}" if over else "")
             self._explain(row, self.was, note)
 
     def _explain(self, row: Referral, was: str, note: str) -> None:
@@ -242,7 +242,7 @@ class _Settling:
                 became=row.state,
                 score=row.score,
                 reasons=row.reasons,
-                note=f"{_BY[row.via]} {note}",
+                note=f"{rules.BY[row.via]} {note}",
                 actor=ACTOR,
                 at=self.now,
             )
@@ -354,15 +354,6 @@ class _Settling:
             mark_used(self.session, self.row.shop_id, [self.seen.claim.id])
 
 
-LIMIT_REACHED = "No reward: as many friends as a month may were ahead of this one."
-_BY = {
-    "discount": "The order was placed with the friend's own code.",
-    "cart": "The friend came by the referrer's link.",
-    "code": "The referrer's code was typed at the checkout.",
-    "email": "The friend had claimed with this address.",
-}
-
-
 def _last(held: Sequence[ReferralReward], side: str) -> ReferralReward | None:
     return max((one for one in held if one.side == side), key=lambda one: one.ordinal, default=None)
 
@@ -370,7 +361,7 @@ def _last(held: Sequence[ReferralReward], side: str) -> ReferralReward | None:
 def _reasons(known: Known, verdict: Verdict | None, over: bool) -> list[Reason]:
     """Why it is so, each reason once: what needs no checks to be seen, what the checks say, and the month's limit."""
     found = [*rules.plain_reasons(known), *(verdict.reasons if verdict else ())]
-    found += [Reason("monthly_limit", 0, LIMIT_REACHED)] if over else []
+    found += [Reason("monthly_limit", 0, rules.LIMIT_REACHED)] if over else []
     return list({reason.key: reason for reason in reversed(found)}.values())[::-1]
 
 

@@ -12,6 +12,7 @@ from core import clock, effects
 from core.db import Database
 from core.errors import Conflict, InvalidInput, NotAuthenticated, NotFound
 from core.events import Happened, record
+from core.i18n import N_
 from loyalty.models import Member
 from referrals.cases import Case
 from referrals.fraud import people
@@ -27,9 +28,9 @@ EFFECT = "referral.order"
 
 _SAID = {"approve": "approved", "refuse": "refused", None: "undecided"}
 _TEXTS = {
-    "approve": "Approved by hand.",
-    "refuse": "Refused by hand.",
-    None: "The decision was taken back.",
+    "approve": N_("Approved by hand."),
+    "refuse": N_("Refused by hand."),
+    None: N_("The decision was taken back."),
 }
 
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from core.i18n import N_
 from loyalty.program.referring import Benefit, Referral
 from loyalty.rules import PAID, OrderState, Policy, Refunds, eligible_spend
 from referrals.fraud.rules import Reason, Verdict
@@ -184,18 +185,25 @@ class Wanted(Struct, frozen=True):
 
 
 WHY = {
-    "refused": "Refused by hand.",
-    "own": "Friend and referrer are the same customer.",
-    "not_new": "The friend had ordered before.",
-    "checks": "The checks refuse it.",
-    "undone": "The friend's order was cancelled or refunded.",
-    "below_minimum": "What is left of the friend's order is less than it must be worth.",
-    "kept": "The friend's order was undone after the reward came; the program leaves the reward.",
-    "unpaid": "The friend's order is not paid yet.",
-    "review": "The checks ask for a person's look.",
-    "holding": "The friend's order is paid. It counts if it still stands when the holding days are over.",
-    "stood": "The friend's order is paid and stood the holding days.",
-    "counted": "The friend was counted already.",
+    "refused": N_("Refused by hand."),
+    "own": N_("Friend and referrer are the same customer."),
+    "not_new": N_("The friend had ordered before."),
+    "checks": N_("The checks refuse it."),
+    "undone": N_("The friend's order was cancelled or refunded."),
+    "below_minimum": N_("What is left of the friend's order is less than it must be worth."),
+    "kept": N_("The friend's order was undone after the reward came; the program leaves the reward."),
+    "unpaid": N_("The friend's order is not paid yet."),
+    "review": N_("The checks ask for a person's look."),
+    "holding": N_("The friend's order is paid. It counts if it still stands when the holding days are over."),
+    "stood": N_("The friend's order is paid and stood the holding days."),
+    "counted": N_("The friend was counted already."),
+}
+LIMIT_REACHED = N_("No reward: as many friends as a month may were ahead of this one.")
+BY = {
+    "discount": N_("The order was placed with the friend's own code."),
+    "cart": N_("The friend came by the referrer's link."),
+    "code": N_("The referrer's code was typed at the checkout."),
+    "email": N_("The friend had claimed with this address."),
 }
 
 

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from core.i18n import N_, _, day, listed, ngettext
+from core.i18n import N_, _, day, listed, ngettext, number
 from loyalty.program import Benefit
 from loyalty.wording.words import capital, sentences, steps
-from referrals import sharing
+from referrals import rules, sharing
+from referrals.fraud.rules import TEXTS
 
 # What the merchant's lists call the states.
 STATE_NAMES = {
@@ -20,6 +21,7 @@ STATE_NAMES = {
     "void": N_("Undone"),
     "reversed": N_("Taken back"),
 }
+_SYSTEM = "system"
 
 
 class Brought(NamedTuple):
@@ -227,3 +229,19 @@ _MERCHANT = {
     "void": lambda told: _("The friend's order was undone, or is worth too little, before the referrer's side came."),
     "reversed": _was_taken_back,
 }
+
+
+def reason_text(kept: Mapping[str, Any]) -> str:
+    """A reason as rows keep it, in the language spoken now; one that is not given any more speaks as it was stored."""
+    if kept.get("n") is not None and kept["key"] in TEXTS:
+        return _(TEXTS[kept["key"]], n=number(kept["n"]))
+    # Without a number the stored sentence is the message itself.
+    return _(kept["text"]) if kept["text"] else ""
+
+
+def step_text(note: str, actor: str) -> str:
+    """What was noted at a step: our own sentences in the language spoken now, a person's words as they are."""
+    if actor == _SYSTEM:
+        for sentence in (*rules.BY.values(), *rules.WHY.values(), rules.LIMIT_REACHED):
+            note = note.replace(sentence, _(sentence))
+    return note

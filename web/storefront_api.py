@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, jsonify, request
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict
+from core.i18n import _
 from referrals import members, offers
 from shops import proxy
 from shops.models import Shop
@@ -47,7 +48,7 @@ def redeem() -> tuple[Response, int]:
     with _visit() as (session, shop, customer_id):
         member = shopper.member_of(session, shop.id, customer_id)
         if member is None:
-            raise Conflict("Sign in to use your points.", code="signed_out")
+            raise Conflict(_("Sign in to use your points."), code="signed_out")
         asked = extensions_api.asked()
         return jsonify(shopper.redeem(session, member, asked, channel=ONLINE, actor=f"member:{member.id}")), 201
 
@@ -60,6 +61,16 @@ def friend() -> Response:
     """
     with _visit() as (session, shop, _):
         found = offers.referrer_of(session, shop.id, request.args.get("code", "")[:100])
-        who, gift = shown_name(found) or "A friend", found.offer.gift
-        text = found.offer.title or (f"{who} gives you {gift}." if gift else f"{who} invites you to {shop.name}.")
+        text = found.offer.title or _invitation(shown_name(found), found.offer.gift, shop.name)
         return jsonify(text=text, url=members.link(shop, found.code))
+
+
+def _invitation(who: str, gift: str, shop: str) -> str:
+    """Who invites to what, as far as both are known."""
+    if who:
+        return (
+            _("%(name)s gives you %(gift)s.", name=who, gift=gift)
+            if gift
+            else _("%(name)s invites you to %(shop)s.", name=who, shop=shop)
+        )
+    return _("A friend gives you %(gift)s.", gift=gift) if gift else _("A friend invites you to %(shop)s.", shop=shop)

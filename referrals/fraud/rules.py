@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from core.i18n import N_
 from loyalty.program import Referral
 
 Outcome = Literal["clear", "review", "block"]
@@ -73,12 +74,13 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
     circle: int = 0
 
 
-class Reason(Struct, frozen=True):
-    """Why a referral has points. `key` is stable, `text` is for the merchant; 0 points only tell."""
+class Reason(Struct, frozen=True, omit_defaults=True):
+    """Why a referral has points. `key` is stable, `text` is English with its number `n`; 0 points only tell."""
 
     key: str
     points: int
     text: str
+    n: int | None = None
 
 
 class Verdict(Struct, frozen=True):
@@ -90,7 +92,7 @@ class Verdict(Struct, frozen=True):
 
 
 class _Check(NamedTuple):
-    """`points` of a piece of evidence, and what to say; a field of the evidence fills `{n}`."""
+    """`points` of a piece of evidence, and what to say; a field of the evidence fills `%(n)s`."""
 
     key: str
     points: Callable[[Evidence], int]
@@ -121,7 +123,10 @@ def _reasons(evidence: Evidence) -> list[Reason]:
 
 
 def _reason(check: _Check, points: int, evidence: Evidence) -> Reason:
-    return Reason(check.key, points, check.text.format(n=getattr(evidence, check.n)) if check.n else check.text)
+    if check.n is None:
+        return Reason(check.key, points, check.text)
+    n = getattr(evidence, check.n)
+    return Reason(check.key, points, check.text % {"n": n}, n)
 
 
 def _if(field: str, points: int) -> Callable[[Evidence], int]:
@@ -163,78 +168,79 @@ def _family(evidence: Evidence) -> int:
 
 
 _PROOFS = (
-    _Check("same_customer", _if("same_customer", PROOF), "The friend is the referrer: it is the same customer."),
-    _Check("same_email", _if("same_email", PROOF), "The friend's e-mail address leads to the referrer's mailbox."),
-    _Check("one_person", _one_person, "The friend has the referrer's phone number, address and card."),
+    _Check("same_customer", _if("same_customer", PROOF), N_("The friend is the referrer: it is the same customer.")),
+    _Check("same_email", _if("same_email", PROOF), N_("The friend's e-mail address leads to the referrer's mailbox.")),
+    _Check("one_person", _one_person, N_("The friend has the referrer's phone number, address and card.")),
     _Check(
         "not_new", _not_new("earlier_orders"),
-        "The friend is not new. Orders before this one: {n}.", "earlier_orders",
+        N_("The friend is not new. Orders before this one: %(n)s."), "earlier_orders",
     ),
     _Check(
         "not_new_twin", _not_new("twin_orders"),
-        "The friend has ordered before under another way to write the same e-mail address. Orders: {n}.", "twin_orders",
+        N_("The friend has ordered before under another way to write the same e-mail address. Orders: %(n)s."),
+        "twin_orders",
     ),
 )  # fmt: skip
 
 # Phone and card are close to a person, and alone reason enough to look. A home is shared by families and flats: with
 # the network that comes with it it stays below that.
 _HINTS = (
-    _Check("same_phone", _if("same_phone", 40), "The friend's phone number is the referrer's own."),
-    _Check("same_payment", _if("same_payment", 40), "The friend paid with the referrer's card."),
-    _Check("same_home", _home, "The friend's address is the referrer's own."),
-    _Check("sent_home", _sent_home, "The order went to the referrer's address, though the friend lives elsewhere."),
-    _Check("same_house", _house, "The friend lives in the referrer's house, in another flat."),
-    _Check("same_name", _if("same_name", 25), "The friend has the referrer's first and last name."),
-    _Check("same_visitor", _if("same_visitor", 20), "The friend used a browser that the referrer has used."),
-    _Check("same_network", _if("same_network", 5), "The friend was in the referrer's network."),
-    _Check("disposable", _if("disposable", 40), "The friend's e-mail address is one to be thrown away."),
+    _Check("same_phone", _if("same_phone", 40), N_("The friend's phone number is the referrer's own.")),
+    _Check("same_payment", _if("same_payment", 40), N_("The friend paid with the referrer's card.")),
+    _Check("same_home", _home, N_("The friend's address is the referrer's own.")),
+    _Check("sent_home", _sent_home, N_("The order went to the referrer's address, though the friend lives elsewhere.")),
+    _Check("same_house", _house, N_("The friend lives in the referrer's house, in another flat.")),
+    _Check("same_name", _if("same_name", 25), N_("The friend has the referrer's first and last name.")),
+    _Check("same_visitor", _if("same_visitor", 20), N_("The friend used a browser that the referrer has used.")),
+    _Check("same_network", _if("same_network", 5), N_("The friend was in the referrer's network.")),
+    _Check("disposable", _if("disposable", 40), N_("The friend's e-mail address is one to be thrown away.")),
     _Check(
         "shared_phone", _from("shared_phone", (1, 30), (2, 40)),
-        "Other friends who were brought gave the same phone number: {n}.", "shared_phone",
+        N_("Other friends who were brought gave the same phone number: %(n)s."), "shared_phone",
     ),
     _Check(
         "shared_payment", _from("shared_payment", (1, 30), (2, 40)),
-        "Other friends who were brought paid with the same card: {n}.", "shared_payment",
+        N_("Other friends who were brought paid with the same card: %(n)s."), "shared_payment",
     ),
     _Check(
         "shared_home", _from("shared_home", (3, 5), (5, 25), (8, 40)),
-        "Other friends who were brought live at the same address: {n}.", "shared_home",
+        N_("Other friends who were brought live at the same address: %(n)s."), "shared_home",
     ),
     _Check(
         "numbered_email", _from("numbered", (1, 25), (2, 40)),
-        "The referrer's friends have e-mail addresses that differ in a number only: {n} more.", "numbered",
+        N_("The referrer's friends have e-mail addresses that differ in a number only: %(n)s more."), "numbered",
     ),
     _Check(
         "visitor_claims", _from("visitor_claims", (1, 10), (2, 25), (3, 40)),
-        "Other e-mail addresses that were entered in the same browser within 30 days: {n}.", "visitor_claims",
+        N_("Other e-mail addresses that were entered in the same browser within 30 days: %(n)s."), "visitor_claims",
     ),
     _Check(
         "network_claims", _from("network_claims", (5, 5), (20, 10)),
-        "Other e-mail addresses that were entered from the same network within a day: {n}.", "network_claims",
+        N_("Other e-mail addresses that were entered from the same network within a day: %(n)s."), "network_claims",
     ),
     _Check(
         "code_claims", _from("code_claims", (10, 10), (30, 20)),
-        "E-mail addresses that were entered for this code within an hour: {n}.", "code_claims",
+        N_("E-mail addresses that were entered for this code within an hour: %(n)s."), "code_claims",
     ),
     _Check(
         "busy_referrer", _from("day_referrals", (5, 20), (10, 40)),
-        "Other friends of the referrer who ordered within a day: {n}.", "day_referrals",
+        N_("Other friends of the referrer who ordered within a day: %(n)s."), "day_referrals",
     ),
     _Check(
         "undone_before", _undone,
-        "The referrer's friends who cancelled or sent everything back: {n}, at least every second.", "ended",
+        N_("The referrer's friends who cancelled or sent everything back: %(n)s, at least every second."), "ended",
     ),
     _Check(
         "circle", _if("circle", 40),
-        "The friend brought the referrer, maybe through others: {n} people in a circle.", "circle",
+        N_("The friend brought the referrer, maybe through others: %(n)s people in a circle."), "circle",
     ),
 )  # fmt: skip
 
 _NOTES = (
-    _Check("family", _family, "They share a home and a surname, as families do."),
+    _Check("family", _family, N_("They share a home and a surname, as families do.")),
     _Check(
         "not_told", lambda evidence: int(not evidence.told),
-        "Shopify did not let us see names, addresses, phone numbers and cards, so these were not compared.",
+        N_("Shopify did not let us see names, addresses, phone numbers and cards, so these were not compared."),
     ),
 )  # fmt: skip
 

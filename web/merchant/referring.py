@@ -19,7 +19,7 @@ from referrals.numbers import Figures, Period
 from referrals.payouts import operations, rules, stripe
 from referrals.payouts import queries as payouts
 from referrals.payouts.models import Payee, Statement
-from referrals.wording import STATE_NAMES, merchant_text
+from referrals.wording import STATE_NAMES, merchant_text, reason_text, step_text
 from web.merchant import downloads, timeline
 from web.merchant.desk import ID, Answer, Desk, go, merchant, page, post
 
@@ -81,7 +81,8 @@ def referral_table(desk: Desk, days: str = "30") -> downloads.File:
 def review(desk: Desk) -> Answer:
     """What waits for a person, oldest first."""
     rows = reviews.waiting(desk.session, desk.shop_id, limit=ROWS)
-    return render_template("merchant/review.html", rows=rows, names=_names(desk.session, desk.shop_id, _owners(rows)))
+    names = _names(desk.session, desk.shop_id, _owners(rows))
+    return render_template("merchant/review.html", rows=rows, names=names, reason_text=reason_text)
 
 
 @page(f"/referrals/<{ID}:referral_id>")
@@ -92,7 +93,7 @@ def referral_case(desk: Desk, referral_id: int) -> Answer:
     return render_template(
         "merchant/case.html", row=row, steps=steps, state_names=STATE_NAMES, tones=_TONES,
         told=listings.one(desk.session, desk.shop_id, referral_id), text=merchant_text,
-        who=lambda actor: timeline.who(desk, actor),
+        reason_text=reason_text, step_text=step_text, who=lambda actor: timeline.who(desk, actor),
     )  # fmt: skip
 
 

@@ -3,10 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 from msgspec.structs import asdict, fields, replace
 
+from core.i18n import speaking
 from loyalty.program import Referral
 from referrals.fraud.rules import MOST_HINTS, TEXTS, Evidence, judge
+from referrals.rules import BY, WHY
+from referrals.wording import reason_text, step_text
 
 TERMS = Referral()
 BOOLEANS = [one.name for one in fields(Evidence) if one.type is bool and one.name not in ("told", "first_only")]
@@ -63,6 +67,28 @@ def test_reasons_are_sentences_for_the_merchant() -> None:
         (0, "They share a home and a surname, as families do."),
         (0, "Shopify did not let us see names, addresses, phone numbers and cards, so these were not compared."),
     ]
+
+
+def test_kept_reasons_speak_the_readers_language_and_what_is_not_known_any_more_as_it_was_stored() -> None:
+    kept = [to_builtins(reason) for reason in judge(Evidence(same_home=True, visitor_claims=2), TERMS).reasons]
+    kept += [{"key": "not_new", "points": 100, "text": "The friend had ordered before."}]
+    kept += [{"key": "gone", "points": 5, "text": "A check of old."}]
+    with speaking("de"):
+        assert [reason_text(reason) for reason in kept] == [
+            "Die Adresse der eingeladenen Person ist die der einladenden.",
+            "Weitere E-Mail-Adressen, die innerhalb von 30 Tagen im selben Browser eingegeben wurden: 2.",
+            "Die eingeladene Person hatte schon bestellt.",
+            "A check of old.",
+        ]
+    assert [reason_text(reason) for reason in kept] == [reason["text"] for reason in kept]
+
+
+def test_notes_of_the_system_are_translated_and_a_persons_are_theirs() -> None:
+    note = f"{BY['cart']} {WHY['holding']}"
+    with speaking("fr"):
+        assert step_text(note, "system").startswith("L’ami est venu par le lien du parrain. La commande")
+        assert step_text(note, "user:1") == note
+    assert step_text(note, "system") == note
 
 
 def test_every_reason_can_be_given_and_speaks_plainly() -> None:
