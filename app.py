@@ -74,6 +74,7 @@ from web import (
     storefront_api,
     wallet_images,
 )
+from web.merchant import mails as card_mails
 from web.portal import mails as rewards_mails
 from web.portal.entering import EFFECT as SEND_REWARDS_LINK
 from webhooks import backfill as past
@@ -167,6 +168,7 @@ def wire() -> None:
     """Which effects follow which events, and which rooms have a say when a program is published."""
     effects.wire(INVITE_STAFF, staff_mails.send_invitation)
     effects.wire(SEND_REWARDS_LINK, rewards_mails.send_link)
+    effects.wire(card_mails.EFFECT, card_mails.send_card_link)
     effects.wire("shopify.product", products.fetch_product)
     effects.wire(plans.EFFECT, plans.read)
     effects.wire(past.EFFECT, past.advance, queue="import")

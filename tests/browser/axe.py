@@ -3,7 +3,7 @@
 import functools
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Frame, Page
 
 SCRIPT = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 _RUN = """async (within) => {
@@ -19,7 +19,7 @@ def _script() -> str:
     return SCRIPT.read_text()
 
 
-def faults(page: Page, within: str | None = None) -> list[str]:
+def faults(page: Page | Frame, within: str | None = None) -> list[str]:
     """What axe finds on a page, or in one element of it, each with where and why. Nothing else on the page changes."""
     # Evaluated by the debugger and not by the page, so that no security policy is in its way.
     if not page.evaluate("typeof axe !== 'undefined'"):
@@ -28,7 +28,7 @@ def faults(page: Page, within: str | None = None) -> list[str]:
     return found
 
 
-def assert_nothing_found(page: Page, within: str | None = None, where: str = "") -> None:
+def assert_nothing_found(page: Page | Frame, within: str | None = None, where: str = "") -> None:
     """Fail with all that axe finds."""
     found = faults(page, within)
     assert not found, f"{where or page.url}\n" + "\n".join(found)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Frame, Page, expect
 
+from tests.browser import axe
 from tests.browser.conftest import Rapport
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -116,6 +117,19 @@ def test_the_first_page_says_its_numbers_under_the_pointer(desk: Page) -> None:
     frame.get_by_label("Time").select_option("365")
     expect(frame.get_by_label("Time")).to_have_value("365")
     assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_nothing_bars_anybody_from_these_pages(desk: Page) -> None:
+    """axe on each page, and nothing wider than the window."""
+    frame = ours(desk)
+    for path, heading in [
+        ("", "Home"), ("/members", "Members"), ("/program", "Program"), ("/program/history", "Versions of the program"),
+        ("/setup/rewards", "Set up your program"),
+    ]:  # fmt: skip
+        frame.evaluate("path => htmx.ajax('GET', `/merchant${path}`, {target: 'body'})", path)
+        expect(frame.get_by_role("heading", name=heading, level=1)).to_be_visible()
+        axe.assert_nothing_found(frame, where=path)
+        assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
 def test_the_guide_shows_the_shoppers_view_beside_each_choice(desk: Page) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from flask import render_template, request
 
-from core.i18n import _, money, number, points
+from core.i18n import _, money, ngettext, number, points
 from loyalty import counting
 from loyalty.counting import Day, Standing
 from referrals import numbers
@@ -141,7 +141,10 @@ def _outstanding(standing: Standing, flow: tuple[list[int], list[int]]) -> Tile:
 
 def _back(standing: Standing) -> Tile:
     members, others = standing.members_back, standing.others_back
-    note = _("Others: %(rate)s of %(buyers)s buyers", rate=_percent(others.rate), buyers=number(others.buyers))
+    note = ngettext(
+        "Others: %(rate)s of %(num)s buyer", "Others: %(rate)s of %(num)s buyers", others.buyers,
+        rate=_percent(others.rate),
+    )  # fmt: skip
     definition = _("Of those who bought in the last 12 months, how many bought more than once. Others are guests.")
     return Tile("repeat", _("Members who came back"), definition, _percent(members.rate), None, None, None, note)
 

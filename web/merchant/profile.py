@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from flask import render_template, request
 
+from core import effects, mail
 from core.errors import Conflict, InvalidInput, NotFound
 from core.events import Happened, record
 from core.i18n import _, number, points
@@ -38,6 +39,7 @@ from wallet_passes.google.queries import object_of
 from wallet_passes.queries import devices, pass_of
 from web.merchant import downloads, timeline
 from web.merchant.desk import ID, Answer, Desk, go, page, post
+from web.merchant.mails import EFFECT
 from web.merchant.members import by_words, whole
 from webhooks import people
 
@@ -118,6 +120,7 @@ def _page(desk: Desk, found: Member, **more: Any) -> str:
         tiers=[(rung.key, rung.name) for rung in ladder_of(desk.version).rungs],
         key=uuid.uuid4().hex,
         export=downloads.address("person", member=found.id),
+        mails=bool(found.email) and mail.is_on(),
         **more,
     )
 
@@ -325,6 +328,17 @@ def unblock(desk: Desk, member_id: int) -> Answer:
     """Let them earn and redeem again, with what they bought meanwhile."""
     people.unblock(desk.session, desk.shop_id, member_id, actor=desk.actor)
     return go("member", member_id=member_id, said=_("Unblocked. What they bought meanwhile has been counted."))
+
+
+@post(f"/members/<{ID}:member_id>/pass")
+def send_pass(desk: Desk, member_id: int) -> Answer:
+    """Mail them the link to their card."""
+    found = queries.member(desk.session, desk.shop_id, member_id)
+    if not found.email or not mail.is_on():
+        raise Conflict(_("There is no address or no mail server: copy the link instead."), code="no_mail")
+    effects.request(desk.session, [effects.Wanted(desk.shop_id, EFFECT, str(found.id))])
+    record(desk.session, [Happened(desk.shop_id, "pass.sent", {}, desk.now, found.id, actor=desk.actor)])
+    return go("member", member_id=found.id, said=_("The link is on its way to them."))
 
 
 @page(f"/members/<{ID}:member_id>/merge")

@@ -139,6 +139,16 @@ def test_a_reward_is_given_back(office: Office, people: dict[str, int]) -> None:
     assert office.post(f"/members/{people['Zoë']}/rewards/{made['id']}/back").status_code == 404
 
 
+def test_the_link_to_a_card_is_mailed_if_there_is_a_mail_server(
+    office: Office, people: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert office.post(f"/members/{people['Noor']}/pass").status_code == 409
+    monkeypatch.setattr("core.mail.is_on", lambda: True)
+    assert office.post(f"/members/{people['Zoë']}/pass").status_code == 409  # without an address
+    assert office.post(f"/members/{people['Noor']}/pass").status_code == 303
+    assert events(office, "pass.sent")[0].actor == "merchant:41"
+
+
 def test_a_merge_is_shown_before_it_is_done(office: Office, people: dict[str, int]) -> None:
     noor, zoe = people["Noor"], people["Zoë"]
     assert "Zoë" in office.text(f"/members/{noor}/merge", q="zoe")
