@@ -44,7 +44,7 @@ def test_types_are_looked_at(extensions: Path, node: str, tmp_path: Path) -> Non
 
 
 def test_logic(extensions: Path, node: str) -> None:
-    tested = run(node, "--test", extensions / "shared" / "test.mjs")
+    tested = run(node, "--test", extensions / "common" / "test.mjs")
     assert tested.returncode == 0, tested.stdout
 
 
@@ -67,7 +67,7 @@ def test_points_are_counted_as_the_ledger_counts(extensions: Path, node: str) ->
         for minor, rate, times, currency in cases
     ]
     script = (
-        f"import {{worth}} from {json.dumps((extensions / 'shared/points.js').as_uri())};"
+        f"import {{worth}} from {json.dumps((extensions / 'common/points.js').as_uri())};"
         "let all='';for await(const part of process.stdin)all+=part;"
         "console.log(JSON.stringify(JSON.parse(all).map(([a,e])=>worth(a,e))))"
     )
@@ -87,7 +87,7 @@ def test_every_module_and_word_is_there(surface: str) -> None:
     targets = [target for extension in config["extensions"] for target in extension["targeting"]]
     assert all((folder / target["module"]).exists() for target in targets)
     source = "".join(path.read_text() for path in (folder / "src").iterdir()) + "".join(
-        path.read_text() for path in (ROOT / "extensions" / "shared").glob("s*.js")
+        path.read_text() for path in (ROOT / "extensions" / "common").glob("s*.js")
     )
     words = json.loads((folder / "locales" / "en.default.json").read_text())
     assert [word for word in words if f'"{word}"' not in source] == []
@@ -97,5 +97,5 @@ def test_every_module_and_word_is_there(surface: str) -> None:
 
 def test_every_address_is_that_of_the_app() -> None:
     """One search and replace sets where Rapport runs."""
-    (named,) = re.findall(r'APP = "(.+)"', (ROOT / "extensions/shared/address.js").read_text())
+    (named,) = re.findall(r'APP = "(.+)"', (ROOT / "extensions/common/address.js").read_text())
     assert tomllib.loads((ROOT / "shopify.app.toml").read_text())["application_url"].startswith(named + "/")

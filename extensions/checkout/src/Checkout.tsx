@@ -2,10 +2,10 @@ import "@shopify/ui-extensions/preact";
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Api } from "@shopify/ui-extensions/purchase.checkout.block.render";
-import { redeem } from "../../shared/client.js";
-import type { About, Offer, Redeemed } from "../../shared/client.js";
-import { clientOf, PATHS, sorry } from "../../shared/shopper.js";
-import { earning, offers, ready, wish } from "../../shared/view.js";
+import { redeem } from "../../common/client.js";
+import type { About, Offer, Redeemed } from "../../common/client.js";
+import { clientOf, PATHS, sorry } from "../../common/shopper.js";
+import { earning, offers, ready, wish } from "../../common/view.js";
 
 declare const shopify: Api;
 

@@ -2,10 +2,10 @@ import "@shopify/ui-extensions/preact";
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Api } from "@shopify/ui-extensions/customer-account.order-status.block.render";
-import { Refused } from "../../shared/client.js";
-import type { Earned } from "../../shared/client.js";
-import { clientOf } from "../../shared/shopper.js";
-import { numberOf } from "../../shared/view.js";
+import { Refused } from "../../common/client.js";
+import type { Earned } from "../../common/client.js";
+import { clientOf } from "../../common/shopper.js";
+import { numberOf } from "../../common/view.js";
 
 declare const shopify: Api;
 

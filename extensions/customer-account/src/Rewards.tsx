@@ -2,10 +2,10 @@ import "@shopify/ui-extensions/preact";
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Api } from "@shopify/ui-extensions/customer-account.page.render";
-import { redeem } from "../../shared/client.js";
-import type { About, Member, Offer, Redeemed } from "../../shared/client.js";
-import { clientOf, PATHS, sorry } from "../../shared/shopper.js";
-import { offers, ready, wish } from "../../shared/view.js";
+import { redeem } from "../../common/client.js";
+import type { About, Member, Offer, Redeemed } from "../../common/client.js";
+import { clientOf, PATHS, sorry } from "../../common/shopper.js";
+import { offers, ready, wish } from "../../common/view.js";
 
 declare const shopify: Api;
 

@@ -2,7 +2,7 @@ import "@shopify/ui-extensions/preact";
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Api } from "@shopify/ui-extensions/pos.home.modal.render";
-import type { Scan } from "../../shared/client.js";
+import type { Scan } from "../../common/client.js";
 import { clientOf, Member, sorry } from "./till";
 
 declare const shopify: Api;

@@ -1,9 +1,9 @@
 // What the till's screens share: a member's standing and what they can redeem onto the cart.
 
 import { useCallback, useEffect, useState } from "preact/hooks";
-import { Client, redeem, Refused } from "../../shared/client.js";
-import type { About, Offer } from "../../shared/client.js";
-import { offers, standing, wish } from "../../shared/view.js";
+import { Client, redeem, Refused } from "../../common/client.js";
+import type { About, Offer } from "../../common/client.js";
+import { offers, standing, wish } from "../../common/view.js";
 import type { Api } from "@shopify/ui-extensions/pos.customer-details.action.render";
 
 /** The part of the till's API that these screens use; each target has it. */
