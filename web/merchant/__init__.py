@@ -22,6 +22,7 @@ from web.merchant import (
     profile,
     program,
     referring,
+    settings,
     setup,
     staff,
     wallet,
@@ -30,7 +31,7 @@ from web.merchant import (
 # Importing an area declares its pages.
 AREAS = (
     home, setup, members, profile, program, wallet, messages, certificates, referring, staff, moving, deliveries,
-    downloads,
+    settings, downloads,
 )  # fmt: skip
 
 access.guard(desk.merchant)

@@ -26,6 +26,7 @@ ENTRIES = (
     Entry("staff", N_("Staff"), "/merchant/staff"),
     Entry("deliveries", N_("Deliveries"), "/merchant/deliveries"),
     Entry("moving", N_("Import and export"), "/merchant/import"),
+    Entry("settings", N_("Settings"), "/merchant/settings"),
 )
 
 

@@ -171,6 +171,7 @@ def test_a_certificate_is_uploaded_and_removed_when_one_is_sure(office: Office, 
     assert office.post("/wallet/certificate").status_code == 422
     assert upload("s3cret").status_code == 303
     page = office.text("/wallet/certificate")
+    assert "/static/tokens.css" in page
     assert "pass.com.ember.card" in page
     office.post("/wallet/certificate/remove")
     assert [row.retired_at for row in rows(office, AppleCertificate)] == [None]
