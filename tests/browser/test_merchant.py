@@ -97,10 +97,14 @@ def test_the_program_is_edited_as_sentences_saved_reviewed_and_published(desk: P
     bar.get_by_role("button", name="Discard").click()
     expect(bar).to_be_hidden()
     expect(rate).to_have_value(before)
+    menu(frame, "/members")
+    expect(frame.get_by_role("heading", name="Members", exact=True)).to_be_visible()
+    menu(frame, "/program")
     frame.get_by_label("Points for joining").fill(
         str(60 + desk.viewport_size["width"] % 10) if desk.viewport_size else "60"
     )
     bar.get_by_role("button", name="Save draft").click()
+    expect(frame.locator(".r-toast")).to_contain_text("Saved as a draft")
     frame.get_by_role("link", name="Review and publish").click()
     expect(frame.get_by_text("Joining now brings ")).to_be_visible()
     frame.get_by_role("button", name="Publish", exact=True).click()
