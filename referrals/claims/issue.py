@@ -16,6 +16,7 @@ from loyalty.rewards.inputs import Coupon, Json
 from loyalty.wording.benefits import benefit_text
 from referrals import offers
 from referrals.claims import operations, rules
+from referrals.fraud import history
 from referrals.invitations import DISCOUNTS
 from referrals.models import ReferralClaim
 from shops import segments
@@ -82,7 +83,7 @@ def _task(database: Database, shop_id: int, claim_id: int) -> Task | None:
 def _make(database: Database, admin: Admin, task: Task) -> None:
     shop_id, claim_id = task.row.shop_id, task.row.id
     try:
-        if _has_ordered(admin, crypto.decrypt(task.row.email)):
+        if _has_ordered(database, admin, shop_id, crypto.decrypt(task.row.email)):
             raise AdminRefused(rules.EXISTING)
         made = coupons.make(admin, task.coupon._replace(context=new_customers(admin)), task.row.discount_id)
     except AdminRefused as refused:
@@ -97,7 +98,11 @@ def _make(database: Database, admin: Admin, task: Task) -> None:
         _end(admin, task)
 
 
-def _has_ordered(admin: Admin, email: str) -> bool:
+def _has_ordered(database: Database, admin: Admin, shop_id: int, email: str) -> bool:
+    """Shopify knows customers by the address as it is written, we by the mailbox that it leads to."""
+    with database.transaction(shop_id) as session:
+        if history.mailbox_has_ordered(session, shop_id, email, clock.now()):
+            return True
     known = admin.call("customer_orders", identifier={"emailAddress": email})["customerByIdentifier"]
     return known is not None and int(known["numberOfOrders"]) > 0
 

@@ -1,7 +1,7 @@
 """What our own tables know that bears on a referral. Only what had happened by the order's time counts."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ from referrals.visits import OWN
 
 HOUR, DAY, MONTH, YEAR = timedelta(hours=1), timedelta(days=1), timedelta(days=30), timedelta(days=365)
 LONGEST_CIRCLE = 6
+_AFTER_ALL = 2**63 - 1  # of ids, for orders of one moment
 
 
 class Traces(Struct, frozen=True):
@@ -118,6 +119,15 @@ def twin_orders(session: Session, case: Case, addresses: Iterable[str]) -> froze
     for text in addresses:
         found.update(session.scalars(_TWINS, _order(case) | mails.ways(text)._asdict()))
     return frozenset(found)
+
+
+def mailbox_has_ordered(session: Session, shop_id: int, address: str, now: datetime) -> bool:
+    """Whether an order stands of whoever has the mailbox of an address, however theirs is written.
+
+    Reads all of the shop's people with its domains: nothing for a page to wait for.
+    """
+    asked = {"shop": shop_id, "at": now, "order": _AFTER_ALL} | mails.ways(address)._asdict()
+    return session.scalar(_TWINS, asked) is not None
 
 
 def _order(case: Case) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from core.errors import Conflict
 from referrals.payouts import queries, rules, stripe
 from referrals.payouts.models import Payee
 from referrals.payouts.operations import ACCOUNT, happened, locked_payee
-from referrals.payouts.paying import pay_approved_of
+from referrals.payouts.paying import metadata, pay_approved_of
 from shops.models import Shop
 
 
@@ -34,11 +34,6 @@ def onboarding(database: Database, shop_id: int, payee_id: int, *, country: str 
         with database.transaction(shop_id) as session:
             account = keep_account(locked_payee(session, shop_id, payee_id), made)
     return client.link(account, again=again, back=back)
-
-
-def metadata(shop: Shop, payee_id: int) -> dict[str, str]:
-    """By which what Stripe tells of an account finds its payee."""
-    return {"shop": shop.domain, "shop_id": str(shop.id), "payee_id": str(payee_id)}
 
 
 def keep_account(payee: Payee, made: Mapping[str, Any]) -> str:

@@ -100,17 +100,23 @@ def _begin(session: Session, payee: Payee, row: Statement) -> None:
 
 
 def _order(session: Session, payee: Payee, row: Statement) -> Order:
-    group = group_of(session.get_one(Shop, row.shop_id), row.id)
-    numbers = {"shop_id": row.shop_id, "payee_id": row.payee_id, "statement_id": row.id, "attempt": row.attempt}
+    shop = session.get_one(Shop, row.shop_id)
+    group = group_of(shop, row.id)
+    named = metadata(shop, payee.id) | {"statement_id": str(row.id), "attempt": str(row.attempt)}
     return Order(
         row.id, row.attempt, f"{group}:{row.attempt}", group, rules.in_stripe(row.sent or 0, row.currency).stripe,
-        row.currency, payee.account or "", {name: str(number) for name, number in numbers.items()},
+        row.currency, payee.account or "", named,
     )  # fmt: skip
 
 
 def group_of(shop: Shop, statement_id: int | str) -> str:
     """What the transfers of a statement are called at Stripe. Of all installations only this one has the shop."""
     return f"rapport:{shop.domain}:{statement_id}"
+
+
+def metadata(shop: Shop, payee_id: int) -> dict[str, str]:
+    """By which what Stripe tells of an account or a transfer finds its payee, and people in its dashboard the shop."""
+    return {"shop": shop.domain, "shop_id": str(shop.id), "payee_id": str(payee_id)}
 
 
 # After it.

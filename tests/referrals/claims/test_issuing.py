@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from core.errors import Conflict, InvalidInput, RapportError
+from loyalty.models import Order
 from loyalty.program import Benefit
 from referrals import partners
 from referrals.claims import issue, operations, rules
-from tests.referrals.claims.rig import Desk, program
+from tests.referrals.claims.rig import NOW, Desk, program
 
 MADE = {
     "amount_off": (Benefit(kind="amount_off", amount=1000), {"gives": "fixed_amount", "value": 1000}),
@@ -102,6 +103,29 @@ def test_a_customer_that_only_shopify_knows(desk: Desk, anna: str) -> None:
     after = desk.read(row)
     assert (after.state, after.error, after.ended_at is None) == ("failed", rules.EXISTING, False)
     assert desk.discount(row.discount) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "claims", "status", "state"),
+    [
+        ("sam.friend@gmail.com", "samfriend@gmail.com", "paid", "failed"),
+        ("s.a.mother+shop@googlemail.com", "Samother@gmail.com", "paid", "failed"),
+        ("sam.third@example.com", "samthird@example.com", "paid", "made"),
+        ("sam.fourth@gmail.com", "samfourth@gmail.com", "refunded", "made"),
+    ],
+)
+def test_a_customer_with_another_way_to_write_the_address(
+    desk: Desk, anna: str, known: str, claims: str, status: str, state: str
+) -> None:
+    member, order = desk.member("Sam", known), {"status": status, "cancelled_at": None, "test": False}
+    with desk.open() as session:
+        told = {"member_id": member, "processed_at": NOW, "state": order, "settled_at": NOW}
+        session.add(Order(shop_id=desk.shop, order_id=member, **told))
+    row = desk.claim(anna, claims)
+    desk.work()
+    after = desk.read(row)
+    assert (after.state, after.error) == (state, rules.EXISTING if state == "failed" else None)
+    assert (desk.discount(row.discount) is None) == (state == "failed")
 
 
 def test_a_customer_without_orders_is_new(desk: Desk, anna: str) -> None:

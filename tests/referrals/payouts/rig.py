@@ -9,8 +9,8 @@ from core import clock, effects
 from core.db import database
 from referrals.payouts import operations, paying, proof, queries, upkeep
 from referrals.payouts import stripe as client
-from referrals.payouts.accounts import metadata
 from referrals.payouts.models import CommissionEntry, Payee, Statement
+from referrals.payouts.paying import metadata
 from sandbox.stripe.world import Stripe
 from shops.models import Shop
 from tests.web.stores import Store

@@ -12,6 +12,7 @@ from core.effects import Effect
 from core.events import Event
 from referrals.payouts import paying
 from referrals.payouts import stripe as client
+from shops.models import Shop
 from tests.referrals.payouts.rig import DECEMBER, NOVEMBER, Payouts
 from tests.webhooks.rig import at_once
 
@@ -39,8 +40,11 @@ def test_an_approved_statement_is_paid(payouts: Payouts) -> None:
     row = payouts.statement(row.id)
     (made,) = payouts.stripe.books.transfers()
     assert (row.state, row.sent, row.transfer, row.error) == ("paid", 40_00, made["id"], None)
+    with database().transaction(payouts.shop_id) as session:
+        domain = session.get_one(Shop, payouts.shop_id).domain
     assert made["metadata"] == {
-        "shop_id": str(payouts.shop_id), "payee_id": str(row.payee_id), "statement_id": str(row.id), "attempt": "1",
+        "shop": domain, "shop_id": str(payouts.shop_id), "payee_id": str(row.payee_id),
+        "statement_id": str(row.id), "attempt": "1",
     }  # fmt: skip
     assert payouts.entries(1) == [("earned", 40_00), ("paid", -40_00)]
     assert payouts.balance(1) == 0
