@@ -57,6 +57,12 @@ class Shop:
         items = self.api.get(f"/members/{self.member(email)['id']}/rewards").json()["items"]
         return [one for one in items if one["cost"] == 0]
 
+    def referral(self, referrer: str) -> dict[str, Any]:
+        """The newest a member brought, with what both sides got."""
+        mine = self.member(referrer)["id"]
+        found = next(one for one in self.api.get("/referrals").json()["items"] if one["referrer_id"] == mine)
+        return dict(self.api.get(f"/referrals/{found['id']}").json())
+
     def let_days_pass(self, days: int) -> None:
         script = f'. "$RAPPORT_STATE/environment"; exec "{ROOT}/.venv/bin/python" -c "$LATER"'
         environ = os.environ | {"RAPPORT_STATE": str(self.rapport.state), "LATER": LATER.format(days=days)}
@@ -154,6 +160,11 @@ def test_from_the_share_button_to_both_rewards_and_back(shop: Shop, page: Page, 
     eventually(lambda: shop.rewards("noor.haddad@example.com")[0]["status"] == "issued", "its code")
     assert reward["amount"] == 1000
     told("1 friend ordered, and your reward came.")
+    both = shop.referral("noor.haddad@example.com")
+    assert (both["state"], both["via"], both["discount"], both["claim_id"] is None) == (
+        "rewarded", "discount", 1000, False
+    )  # fmt: skip
+    assert [(one["side"], one["amount"], one["state"]) for one in both["rewards"]] == [("referrer", 1000, "given")]
 
     friend.goto(f"{shop.store}orders")
     friend.get_by_role("link", name="#").first.click()
@@ -161,6 +172,8 @@ def test_from_the_share_button_to_both_rewards_and_back(shop: Shop, page: Page, 
     expect(friend.locator(".status")).to_have_text("Refunded")
     eventually(lambda: shop.rewards("noor.haddad@example.com")[0]["status"] == "returned", "the reward went back")
     told("1 friend returned the order, so your reward went back.")
+    undone = shop.referral("noor.haddad@example.com")
+    assert (undone["id"], undone["state"], undone["rewards"][0]["state"]) == (both["id"], "reversed", "taken_back")
     refused = httpx.post(f"{shop.control}/orders", json=an_order(shop, reward["code"]), timeout=30)
     assert refused.status_code == 422, refused.text
 
