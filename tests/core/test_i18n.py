@@ -11,8 +11,8 @@ from flask import Blueprint, Flask, render_template_string, request
 
 from core import catalogs, clock, i18n
 
-# A face joins once its words are translated; the merchant's joins again with its newest pages.
-COMPLETE = tuple(domain for domain in i18n.DOMAINS if domain != "merchant")
+# A face joins once its words are translated.
+COMPLETE = i18n.DOMAINS
 PLACES = re.compile(r"%\((\w+)\)s")
 
 
