@@ -141,3 +141,28 @@ def test_the_guide_shows_the_shoppers_view_beside_each_choice(desk: Page) -> Non
     frame.evaluate("htmx.ajax('GET', '/merchant/setup', {target: 'body'})")
     frame.get_by_label("Points for joining").fill("77")
     expect(frame.locator("#phone .m-big")).to_have_text("77")
+
+
+def opened(desk: Page, path: str) -> Frame:
+    """A page of ours by the admin's menu."""
+    frame = ours(desk)
+    expect(frame.locator("h1")).to_be_visible()
+    frame.evaluate(f"document.querySelector('ui-nav-menu a[href$=\"{path}\"]').click()")
+    return frame
+
+
+def test_a_card_is_drawn_as_one_types_and_published(desk: Page) -> None:
+    frame = opened(desk, "/wallet")
+    card = frame.get_by_role("img", name="The card in Apple Wallet")
+    expect(card).to_be_visible()
+    frame.get_by_label("Choose the card’s colour").check()
+    frame.locator("#background").fill("#7a1f1f" if (desk.viewport_size or {})["width"] < 600 else "#0b3d2e")
+    colour = frame.locator("#background").input_value()
+    expect(frame.locator(f'.m-card rect[fill="{colour}"]')).to_have_count(2)
+    axe.assert_nothing_found(frame)  # type: ignore[arg-type]
+    assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    frame.get_by_role("button", name="Save draft").click()
+    expect(frame.locator(".r-toast")).to_contain_text("Draft saved.")
+    frame.get_by_role("button", name="Publish", exact=True).click()
+    frame.get_by_role("button", name="Publish the design").click()
+    expect(frame.get_by_text("Cards follow now.")).to_be_visible()
