@@ -81,9 +81,16 @@ def menu(frame: Frame, path: str) -> None:
     frame.locator(f"ui-nav-menu a[href$='{path}']").evaluate("link => link.click()")
 
 
+def visit(frame: Frame, path: str, heading: str) -> None:
+    """Choose an area, and wait until it is there and at rest."""
+    menu(frame, path)
+    expect(frame.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+    expect(frame.locator("html.m-working")).to_have_count(0)
+
+
 def test_the_program_is_edited_as_sentences_saved_reviewed_and_published(desk: Page) -> None:
     frame = ours(desk)
-    menu(frame, "/program")
+    visit(frame, "/program", "Program")
     expect(frame.get_by_text("$80.00 spent by a member in Advocate earns ")).to_be_visible()
     bar = frame.get_by_role("region", name="Unsaved changes")
     expect(bar).to_be_hidden()
@@ -97,9 +104,8 @@ def test_the_program_is_edited_as_sentences_saved_reviewed_and_published(desk: P
     bar.get_by_role("button", name="Discard").click()
     expect(bar).to_be_hidden()
     expect(rate).to_have_value(before)
-    menu(frame, "/members")
-    expect(frame.get_by_role("heading", name="Members", exact=True)).to_be_visible()
-    menu(frame, "/program")
+    visit(frame, "/members", "Members")
+    visit(frame, "/program", "Program")
     frame.get_by_label("Points for joining").fill(
         str(60 + desk.viewport_size["width"] % 10) if desk.viewport_size else "60"
     )
