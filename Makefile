@@ -15,7 +15,8 @@ run: ## Start everything on http://127.0.0.1:5000 (PORT=, RAPPORT_STATE=); Ctrl-
 
 .PHONY: test
 test: lint browser ## Everything that must hold: lint, types, imports, tests (ARGS=)
-	$(PYTEST) -n $(WORKERS) --maxprocesses 8 -m "not chaos" $(ARGS)
+	# Each worker takes one stretch of the tests, so that what a module or the browser's demo shares is made once.
+	$(PYTEST) -n $(WORKERS) --maxprocesses 8 --dist worksteal -m "not chaos" $(ARGS)
 
 .PHONY: console
 console: setup ## A Python prompt inside the running instance

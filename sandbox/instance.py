@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,8 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> None:
     for line in process.stdout:
         lines.append(line)
         if line.startswith(f"Rapport is ready: http://{LOOPBACK}:"):
+            # Somebody must go on reading: a demo that nobody listens to stands still when the pipe is full.
+            threading.Thread(target=process.stdout.read, daemon=True).start()
             return
     raise NotStarted("make run did not start:\n" + "".join(lines))
 
@@ -60,7 +63,7 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> None:
 def _stop(process: subprocess.Popen[str]) -> None:
     process.terminate()
     try:
-        process.communicate(timeout=60)
+        process.wait(timeout=60)
     except subprocess.TimeoutExpired:
         for child in psutil.Process(process.pid).children(recursive=True):
             child.kill()

@@ -2,15 +2,20 @@
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from sandbox import instance
 from sandbox.instance import ROOT
+
+# Of a machine that does other things too, in milliseconds. What is to be quick is measured, not waited for.
+expect.set_options(timeout=20_000)
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Rapport:
         return subprocess.check_output(["bash", "-c", script], env=environ, cwd=ROOT, text=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rapport(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rapport]:
     """Started by bin/run on a state folder and port of its own, as a person would."""
     state = tmp_path_factory.mktemp("rapport")
@@ -40,12 +45,22 @@ def rapport(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rapport]:
         yield Rapport(state, facts)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = open_browser(playwright)
         yield browser
+        # A test that ran out of time may leave a Chromium that never answers again, and then this would wait for it.
+        patience = threading.Timer(60, end_browsers)
+        patience.start()
         browser.close()
+    patience.cancel()
+
+
+def end_browsers() -> None:
+    for process in psutil.Process().children(recursive=True):
+        if process.name().startswith(("chrom", "node")):
+            process.kill()
 
 
 def open_browser(playwright: Playwright) -> Browser:

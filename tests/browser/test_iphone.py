@@ -11,7 +11,7 @@ from tests.browser.conftest import Rapport
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-PATIENCE = 20_000  # milliseconds
+PATIENCE = 60_000  # milliseconds
 FRONT = ".front dd[data-key={}]"
 
 

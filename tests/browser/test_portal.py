@@ -15,7 +15,7 @@ from tests.browser.conftest import Rapport
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-PATIENCE = 30_000  # milliseconds
+PATIENCE = 60_000  # milliseconds
 SIZES = [(390, 844), (1280, 900)]
 SCHEMES = ("light", "dark")
 MOST_BYTES = 60_000

@@ -16,7 +16,7 @@ from tests.browser.conftest import ROOT, Rapport
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 HOLDING = 14  # days
-PATIENCE = 30_000  # milliseconds
+PATIENCE = 60_000  # milliseconds
 # Where a page is seen: width, height, colour scheme, text size.
 SIZES = [(320, 640, "light"), (390, 844, "dark"), (1280, 900, "light")]
 # The clock is moved in a process of the test's own, on the database of the running instance; the worker does the rest.

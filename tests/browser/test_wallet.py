@@ -16,7 +16,7 @@ from tests.browser.conftest import Rapport
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-PATIENCE = 20_000  # milliseconds
+PATIENCE = 60_000  # milliseconds
 ANDROID = (
     "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Mobile Safari/537.36"
 )
