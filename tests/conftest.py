@@ -148,6 +148,13 @@ class Copies:
         self.connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY {strategy}")
         return name
 
+    @contextlib.contextmanager
+    def one(self) -> Iterator[str]:
+        """The address of a copy, until the end of the block."""
+        name = self.make()
+        yield server_url(self.servers["database_url"], name)
+        self.finish(name)
+
     def finish(self, name: str) -> None:
         # Dropped only when the next test begins: a drop that meets a session on its way out sleeps for 100 ms.
         self.connection.execute(
@@ -173,21 +180,32 @@ def copies(servers: Servers, worker_number: int) -> Iterator[Copies]:
 
 
 @pytest.fixture
-def database_url(servers: Servers, copies: Copies) -> Iterator[str]:
+def database_url(copies: Copies) -> Iterator[str]:
     """A database of this test's own at the newest schema, empty; connected as the role that owns the tables."""
-    name = copies.make()
-    yield server_url(servers["database_url"], name)
-    copies.finish(name)
+    with copies.one() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(copies: Copies) -> Iterator[str]:
+    """One database for all tests of a module, for those that leave it as it was or dirty only shops of their own."""
+    with copies.one() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def worker_redis_url(servers: Servers, worker_number: int) -> str:
+    """A logical Redis database of this worker's own, with what its tests have left there."""
+    number = REDIS_DATABASES - 1 - worker_number % REDIS_DATABASES
+    return make_url(servers["redis_url"]).set(database=str(number)).render_as_string(hide_password=False)
 
 
 @pytest.fixture
-def redis_url(servers: Servers, worker_number: int) -> str:
+def redis_url(worker_redis_url: str) -> str:
     """A logical Redis database of this worker's own, empty."""
-    number = REDIS_DATABASES - 1 - worker_number % REDIS_DATABASES
-    url = make_url(servers["redis_url"]).set(database=str(number)).render_as_string(hide_password=False)
-    with redis.Redis.from_url(url) as client:
+    with redis.Redis.from_url(worker_redis_url) as client:
         client.flushdb()
-    return url
+    return worker_redis_url
 
 
 @pytest.fixture

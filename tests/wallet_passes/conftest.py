@@ -3,12 +3,10 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from werkzeug.serving import make_server
 
-from core import jobs
 from core.config import settings
 from core.db import database
 from sandbox.apple import authority, world
@@ -19,11 +17,10 @@ from sandbox.google.world import Google
 from sandbox.server import Quiet
 from sandbox.store import Store as Documents
 from sandbox.testing import google_in_process
+from tests.apps import current_app, forget
 from tests.wallet_passes.rig import Wallet
 from tests.web.stores import Store, open_store
 from wallet_passes.apple import push
-
-CACHED: tuple[Any, ...] = (settings, database, jobs.connection)
 
 
 @pytest.fixture(scope="session")
@@ -84,20 +81,13 @@ def environ(
     forget()
 
 
-def forget() -> None:
-    for cached in CACHED:
-        cached.cache_clear()
-
-
 @pytest.fixture
 def wallet(environ: pytest.MonkeyPatch, apple: world.Apple, google: Google) -> Iterator[Wallet]:
     server = make_server("127.0.0.1", 0, lambda *_: [], threaded=True, request_handler=Quiet)
     url = f"http://127.0.0.1:{server.port}"
     environ.setenv("APP_URL", url)
     settings.cache_clear()
-    from app import create_app
-
-    app = create_app()
+    app = current_app()
     server.app = app
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -5,26 +5,22 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from core import jobs
-from core.config import settings
-from core.db import database
+from tests.apps import opened
 from tests.web.stores import Store, open_store
-
-CACHED = (settings, database, jobs.connection)
 
 
 @pytest.fixture
-def app(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("REDIS_URL", redis_url)
-    for cached in CACHED:
-        cached.cache_clear()
+def app(database_url: str, redis_url: str) -> Iterator[Flask]:
+    with opened(database_url, redis_url) as app:
+        yield app
+
+
+@pytest.fixture
+def own_app(app: Flask) -> Flask:
+    """An app over the same database that only this test has, to put faults in."""
     from app import create_app
 
-    yield create_app()
-    database().dispose()
-    for cached in CACHED:
-        cached.cache_clear()
+    return create_app()
 
 
 @pytest.fixture

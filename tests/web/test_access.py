@@ -142,14 +142,14 @@ def test_a_method_that_is_not_there(store: Store) -> None:
     assert set(refused.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
-def test_a_fault_of_ours_tells_nothing_but_its_request_id(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    @app.get("/broken")
+def test_a_fault_of_ours_tells_nothing_but_its_request_id(own_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    @own_app.get("/broken")
     def broken() -> str:
         raise RuntimeError("the secret of noor@example.com")
 
     logged = io.StringIO()
     monkeypatch.setattr(edge, "log", structlog.wrap_logger(structlog.PrintLogger(logged)))
-    answer = client(app).get("/broken")
+    answer = client(own_app).get("/broken")
     assert (answer.status_code, answer.json["code"]) == (500, "unexpected")
     assert "secret" not in answer.text
     assert answer.json["request_id"] in logged.getvalue()
@@ -157,12 +157,12 @@ def test_a_fault_of_ours_tells_nothing_but_its_request_id(app: Flask, monkeypatc
     assert "noor@example.com" not in logged.getvalue()
 
 
-def test_refusals_of_other_faces_use_the_same_map(app: Flask) -> None:
-    @app.get("/refused")
+def test_refusals_of_other_faces_use_the_same_map(own_app: Flask) -> None:
+    @own_app.get("/refused")
     def refused() -> str:
         raise NotAuthenticated("who are you?", hint="sign in")
 
-    answer = client(app).get("/refused")
+    answer = client(own_app).get("/refused")
     assert answer.status_code == 401
     assert answer.json == {
         "type": "urn:rapport:problem:not_authenticated",

@@ -2,15 +2,18 @@
 
 import itertools
 import re
+from collections.abc import Iterator
 
 import pytest
 import schemathesis
+from flask import Flask
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case, GenerationMode
 
 from core.db import database
 from loyalty import audit
-from tests.web.stores import FIRST_ORDER, Store
+from tests.apps import opened
+from tests.web.stores import FIRST_ORDER, Store, open_store
 from web.api import OPERATIONS
 from web.api.endpoint import Operation
 
@@ -23,6 +26,7 @@ TRIED = settings(
     suppress_health_check=list(HealthCheck),
 )
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
+SHOPS = itertools.count(1)
 # Where nothing is asked, nothing wrong can be.
 TRIALS = [
     (operation.name, mode)
@@ -32,12 +36,25 @@ TRIALS = [
 ]
 
 
-@pytest.fixture
-def document(store: Store) -> schemathesis.BaseSchema:
-    store.settle(*(store.order(number, store.customer(number)) for number in (1, 2, 3)))
-    document = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", store.app)
+@pytest.fixture(scope="module")
+def app(module_database_url: str, worker_redis_url: str) -> Iterator[Flask]:
+    with opened(module_database_url, worker_redis_url) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def document(app: Flask) -> schemathesis.BaseSchema:
+    document = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
     document.config.generation.update(with_security_parameters=False)
     return document
+
+
+@pytest.fixture
+def store(app: Flask, redis_url: str) -> Store:
+    """A shop of this trial's own, with three members who have ordered."""
+    store = open_store(app, f"trial-{next(SHOPS)}.myshopify.com")
+    store.settle(*(store.order(number, store.customer(number)) for number in (1, 2, 3)))
+    return store
 
 
 @pytest.mark.parametrize(("name", "mode"), TRIALS)

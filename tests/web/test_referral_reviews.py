@@ -97,7 +97,7 @@ def test_another_shop_sees_nothing(store: Store, other_store: Store) -> None:
     assert undo(other_store, referral_id).status_code == 404
 
 
-def test_forwarded_addresses_are_believed_of_known_proxies_only(app: Any) -> None:
+def test_forwarded_addresses_are_believed_of_known_proxies_only(own_app: Any) -> None:
     """Whoever writes the header themselves must not choose their network."""
     from flask import request
 
@@ -109,6 +109,6 @@ def test_forwarded_addresses_are_believed_of_known_proxies_only(app: Any) -> Non
         headers = {"X-Forwarded-For": "198.51.100.9, 203.0.113.7"}
         return str(app.test_client().get("/who", headers=headers).text)
 
-    assert seen(app) == "127.0.0.1"
+    assert seen(own_app) == "127.0.0.1"
     behind = create_app(settings().model_copy(update={"trusted_proxies": 1}))
     assert seen(behind) == "203.0.113.7"

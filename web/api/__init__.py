@@ -1,5 +1,6 @@
 """The public API under `/api/v1`: what one shop's members, points, orders and program are, by the key that is sent."""
 
+import functools
 from importlib.metadata import PackageNotFoundError, version
 
 from flask import Blueprint, Flask, Response, json
@@ -58,9 +59,14 @@ def register(app: Flask) -> None:
         blueprint.add_url_rule(operation.rule, operation.name, operation, methods=[operation.method])
     program.publish_schema(blueprint)
     wallet_designs.publish_schema(blueprint)
-    described = json.dumps(document.build(OPERATIONS, prefix=PREFIX, version=_version()))
-    blueprint.add_url_rule("/openapi.json", "openapi", lambda: Response(described, mimetype="application/json"))
+    blueprint.add_url_rule("/openapi.json", "openapi", lambda: Response(_described(), mimetype="application/json"))
     app.register_blueprint(blueprint)
+
+
+@functools.cache
+def _described() -> str:
+    # Made for who asks first: it takes longer than all else that an app is made of, and most processes never need it.
+    return json.dumps(document.build(OPERATIONS, prefix=PREFIX, version=_version()))
 
 
 def _version() -> str:

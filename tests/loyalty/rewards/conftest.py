@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import make_url
 
 from core import config, effects
 from loyalty import programs
@@ -25,13 +24,10 @@ NOBODY = "http://127.0.0.1:1"
 
 
 @pytest.fixture(scope="module")
-def house(servers: Any, copies: Any) -> Iterator[House]:
-    name = copies.make()
-    url = make_url(servers["database_url"]).set(drivername="postgresql", database=name)
-    house = House(url.render_as_string(hide_password=False))
+def house(module_database_url: str) -> Iterator[House]:
+    house = House(module_database_url)
     yield house
     house.database.dispose()
-    copies.finish(name)
 
 
 @pytest.fixture

@@ -8,18 +8,17 @@ from typing import Any
 import pytest
 from werkzeug.serving import make_server
 
-from core import jobs
 from core.config import settings
 from core.db import database
 from sandbox.server import Quiet
 from sandbox.store import Store as Documents
 from sandbox.stripe.world import Stripe
 from sandbox.testing import stripe_in_process
+from tests.apps import current_app, forget
 from tests.referrals.payouts.rig import Payouts
 from tests.web.stores import open_store
 
 KEY, SECRET = "sk_test_of_the_tests", "whsec_of_the_tests"
-CACHED: tuple[Any, ...] = (settings, database, jobs.connection)
 
 
 @pytest.fixture
@@ -32,11 +31,6 @@ def environ(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) 
     yield monkeypatch
     database().dispose()
     forget()
-
-
-def forget() -> None:
-    for cached in CACHED:
-        cached.cache_clear()
 
 
 @pytest.fixture
@@ -62,10 +56,8 @@ def stripe(environ: pytest.MonkeyPatch, address: tuple[str, Any], tmp_path: Path
 
 @pytest.fixture
 def payouts(stripe: Stripe, address: tuple[str, Any]) -> Iterator[Payouts]:
-    from app import create_app
-
     url, server = address
-    app = create_app()
+    app = current_app()
     server.app = app
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -5,21 +5,14 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from core.db import database
-from tests.wallet_passes.conftest import forget
+from tests.apps import opened
 from tests.web.stores import Store, open_store
 
 
 @pytest.fixture
-def app(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("REDIS_URL", redis_url)
-    forget()
-    from app import create_app
-
-    yield create_app()
-    database().dispose()
-    forget()
+def app(database_url: str, redis_url: str) -> Iterator[Flask]:
+    with opened(database_url, redis_url) as app:
+        yield app
 
 
 @pytest.fixture
