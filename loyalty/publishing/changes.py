@@ -6,6 +6,7 @@ Parts are told apart by their stable keys, so a part that moves or is renamed is
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
+from core.i18n import NN_, ngettext
 from loyalty.program import (
     Activity,
     Benefit,
@@ -209,10 +210,18 @@ class _Comparison:
         yield Change("changed", "expiry", text)
 
 
+_LASTING = {
+    ("inactivity", True): NN_("after %(num)s month without activity", "after %(num)s months without activity"),
+    ("inactivity", False): NN_("after %(num)s day without activity", "after %(num)s days without activity"),
+    ("lot", True): NN_("%(num)s month after they were earned", "%(num)s months after they were earned"),
+    ("lot", False): NN_("%(num)s day after they were earned", "%(num)s days after they were earned"),
+}
+
+
 def lasting(expiry: Expiry) -> str:
     """When points expire: "12 months after they were earned"."""
-    time = counted(expiry.months, "month") if expiry.months else counted(expiry.days or 0, "day")
-    return f"after {time} without activity" if expiry.kind == "inactivity" else f"{time} after they were earned"
+    number, forms = expiry.months or expiry.days or 0, _LASTING[expiry.kind, bool(expiry.months)]
+    return ngettext(*forms, number)
 
 
 def _key(part: Keyed) -> str:
