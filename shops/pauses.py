@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from core import clock, logs
 from core.db import Database
 from core.errors import Unavailable
+from core.i18n import N_
 from shops.models import Shop
 
 WHY = {
-    402: "Shopify has frozen this shop until its bill is paid",
-    404: "Shopify has closed this shop",
-    423: "Shopify has locked this shop",
+    402: N_("Shopify has frozen this shop until its bill is paid"),
+    404: N_("Shopify has closed this shop"),
+    423: N_("Shopify has locked this shop"),
 }
 SHORTEST, LONGEST = timedelta(minutes=10), timedelta(hours=6)
 

@@ -101,10 +101,8 @@ def award_since(session: Session, shop_id: int, moment: datetime, *, actor: str)
 
     What was settled already is settled again. Raises Conflict where that moment lies in what earns already.
     """
-    first = programs.load(session, [shop_id]).in_force(shop_id, datetime.min.replace(tzinfo=clock.now().tzinfo))
-    begins = first.program.orders.starts_at
-    zone = first.program.zone
-    starts = begins and (begins if begins.tzinfo else begins.replace(tzinfo=zone))
+    first = _first_program(session, shop_id)
+    starts = _starts(first)
     if starts is None or moment >= starts:
         raise Conflict("orders since then earn points already", code="earns_already")
     orders = first.program.orders.model_copy(update={"starts_at": moment})
@@ -115,6 +113,20 @@ def award_since(session: Session, shop_id: int, moment: datetime, *, actor: str)
     record(session, [Happened(shop_id, "backfill.awarded", told, clock.now(), program_version=version, actor=actor)])
     effects.request(session, [Wanted(shop_id, AWARD, moment.isoformat())])
     return version
+
+
+def earns_since(session: Session, shop_id: int) -> datetime | None:
+    """Since when orders earn; None when all of them do. Raises NotFound for a shop without a program."""
+    return _starts(_first_program(session, shop_id))
+
+
+def _first_program(session: Session, shop_id: int) -> programs.Version:
+    return programs.load(session, [shop_id]).in_force(shop_id, datetime.min.replace(tzinfo=clock.now().tzinfo))
+
+
+def _starts(first: programs.Version) -> datetime | None:
+    begins = first.program.orders.starts_at
+    return begins and (begins if begins.tzinfo else begins.replace(tzinfo=first.program.zone))
 
 
 def award(database: Database, shop_id: int, since: str) -> None:

@@ -9,6 +9,7 @@ from flask import Flask
 from web import faces
 from web.merchant import (
     access,
+    arrival,
     certificates,
     deliveries,
     desk,
@@ -31,7 +32,7 @@ from web.merchant import (
 # Importing an area declares its pages.
 AREAS = (
     home, setup, members, profile, program, wallet, messages, certificates, referring, staff, moving, deliveries,
-    settings, downloads,
+    settings, arrival, downloads,
 )  # fmt: skip
 
 access.guard(desk.merchant)

@@ -69,7 +69,7 @@ BY_LINK: set[str] = set()
 
 def _visitor() -> Visitor:
     opened = operations.open_shop(database(), _token())
-    g.shop_domain = opened.shop.domain
+    g.shop_domain, g.shop_rests = opened.shop.domain, opened.shop.paused_status
     return Visitor(opened.shop.id, opened.shop.domain, opened.user[:40])
 
 

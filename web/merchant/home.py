@@ -13,7 +13,7 @@ from referrals import numbers
 from referrals.numbers import Period
 from tiers.ladders import ladder_of
 from wallet_passes.queries import live_passes
-from web.merchant import charts, downloads
+from web.merchant import arrival, charts, downloads
 from web.merchant.charts import Chart
 from web.merchant.desk import Answer, Desk, page
 from web.merchant.setup import finished
@@ -60,6 +60,7 @@ def home(desk: Desk) -> Answer:
         tiers=_tiers(desk, standing),
         live=live_passes(desk.session, desk.shop_id),
         new=not finished(desk),
+        **arrival.news(desk),
         books=proof.standing(desk.session, desk.shop_id),
         export=downloads.address,
         empty=standing.members == 0,

@@ -2,10 +2,11 @@
 
 from typing import Any, NamedTuple
 
-from flask import Blueprint, request
+from flask import Blueprint, g, request
 
 from core.config import settings
 from core.i18n import N_
+from shops.pauses import WHY
 from web.merchant import desk
 
 
@@ -39,6 +40,7 @@ def offer(merchant: Blueprint) -> None:
             "navigation": ENTRIES,
             "here": _here(),
             "said": desk.told(),
+            "rests": WHY.get(g.get("shop_rests") or 0),
             "bridge_url": settings().shopify_app_bridge_url,
             "api_key": settings().shopify_api_key,
         }
