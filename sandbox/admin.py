@@ -87,10 +87,15 @@ def launch(sandbox: "Sandbox", shop: Shop) -> str:
 
 @admin.post("/<domain>/admin/session-token")
 def session_token(domain: str) -> Any:
-    """A fresh token of who is signed in. Only the admin's own pages may ask: a cookie alone proves no page."""
+    """A fresh token of who is signed in. Only the admin's own pages may ask: a cookie alone proves no page.
+
+    Where the app was uninstalled, pages of it that are still open get none.
+    """
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         return jsonify(errors="Not from the admin"), 403
     sandbox = running()
+    if sandbox.world.left(domain):
+        return jsonify(errors="The app is not installed"), 404
     return jsonify(session_token=sandbox.app.session_token(sandbox.world.shop(domain), user().id))
 
 

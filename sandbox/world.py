@@ -320,6 +320,11 @@ class World:
             body = payloads.shop_payload(self.shop(domain))
             self.emit(domain, {"app/uninstalled": body}, self.now(None), always=True)
 
+    def left(self, domain: str) -> bool:
+        """Whether the shop had the app and has it no more."""
+        held = self.store.get(self.shop(domain).domain, "install", "app", Install)
+        return held is not None and not held.installed
+
     def redact_shop(self, domain: str) -> None:
         """What Shopify sends 48 hours after an uninstall."""
         body = payloads.shop_redact_payload(self.shop(domain))
