@@ -77,12 +77,15 @@
   const formPart = (form) => `form-${[...document.forms].indexOf(form)}`;
   const edited = (event) => {
     const form = event.target.closest?.("form[data-save-bar]");
-    if (!form) return;
+    // Drawn once: a bar that is drawn anew while it is being pressed is never pressed.
+    if (!form || parts.has(formPart(form))) return;
     parts.set(formPart(form), { press: (at) => (at === 0 ? form.requestSubmit() : form.reset()) });
     tell("part", { part: formPart(form), kind: "ui-save-bar", items: [{ label: "Save", primary: true }, { label: "Discard" }] });
   };
   const settled = (event) => {
-    if (event.target.matches?.("form[data-save-bar]")) tell("gone", { part: formPart(event.target), kind: "ui-save-bar" });
+    if (!event.target.matches?.("form[data-save-bar]")) return;
+    parts.delete(formPart(event.target));
+    tell("gone", { part: formPart(event.target), kind: "ui-save-bar" });
   };
   document.addEventListener("input", edited);
   document.addEventListener("change", edited);

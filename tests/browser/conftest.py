@@ -46,15 +46,19 @@ def rapport(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rapport]:
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
+    """One for all: a thread can't have two."""
     with sync_playwright() as playwright:
-        browser = open_browser(playwright)
-        yield browser
+        yield playwright
         # A test that ran out of time may leave a Chromium that never answers again, and then this would wait for it.
         patience = threading.Timer(60, end_browsers)
         patience.start()
-        browser.close()
     patience.cancel()
+
+
+@pytest.fixture(scope="package")
+def browser(playwright: Playwright) -> Browser:
+    return open_browser(playwright)
 
 
 def end_browsers() -> None:

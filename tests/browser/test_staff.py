@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 import zipfile
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Playwright, expect
 
 from sandbox.instance import DEBIANS, QUIET
 from tests.browser import axe
@@ -21,12 +22,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 SEEN = {"turned": {"turned": 24, "blurred": 1.6}, "dim": {"dim": True}, "straight": {}}
 WIDTHS = {"phone": (390, 844), "desktop": (1280, 900)}
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +145,12 @@ def test_a_lost_answer_is_asked_for_again_and_counts_once(
 
     page.route("**/purchase", lose)
     page.get_by_role("button", name="Give points").click()
-    expect(page.locator(".done")).to_contain_text("+20 points", timeout=60_000)
+    expect(page.locator(".done .verdict")).to_contain_text("points", timeout=60_000)
     assert lost == [200]
-    assert member(api, theo["email"])["points"]["available"] == theo["points"]["available"] + 20
+    # How many follows from his tier, which others' purchases in the demo may have raised.
+    given = int(re.sub(r"\D", "", page.locator(".done .verdict").inner_text()))
+    assert given >= 20
+    assert member(api, theo["email"])["points"]["available"] == theo["points"]["available"] + given
     leave(context)
 
 
