@@ -200,6 +200,4 @@ function prepare(root) {
   document.documentElement.classList.toggle("m-bridged", Boolean(customElements.get("ui-nav-menu") || customElements.get("s-app-nav")));
 }
 prepare(document);
-// What a form was opened with is noted before anybody can have typed.
-document.addEventListener("htmx:afterSwap", () => watch(document));
 document.addEventListener("htmx:load", (event) => prepare(event.target.parentElement ?? document));

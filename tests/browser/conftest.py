@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,11 +39,14 @@ class Rapport:
 
 
 @pytest.fixture(scope="package")
-def rapport(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rapport]:
-    """Started by bin/run on a state folder and port of its own, as a person would."""
-    state = tmp_path_factory.mktemp("rapport")
-    with instance.running(state) as facts:
-        yield Rapport(state, facts)
+def rapport() -> Iterator[Rapport]:
+    """Started by bin/run on a state folder and port of its own, as a person would.
+
+    Not in pytest's own folder: each run of pytest closes that one to all but its user, and PostgreSQL's is another.
+    """
+    with tempfile.TemporaryDirectory(prefix="rapport-demo-", ignore_cleanup_errors=True) as state:
+        with instance.running(Path(state)) as facts:
+            yield Rapport(Path(state), facts)
 
 
 @pytest.fixture(scope="package")

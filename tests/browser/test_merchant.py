@@ -106,6 +106,7 @@ def test_the_program_is_edited_as_sentences_saved_reviewed_and_published(desk: P
     expect(rate).to_have_value(before)
     visit(frame, "/members", "Members")
     visit(frame, "/program", "Program")
+    expect(frame.locator("form[data-saves][data-opened]")).to_have_count(1)
     frame.get_by_label("Points for joining").fill(
         str(60 + desk.viewport_size["width"] % 10) if desk.viewport_size else "60"
     )
