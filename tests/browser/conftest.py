@@ -44,9 +44,9 @@ def rapport() -> Iterator[Rapport]:
 
     Not in pytest's own folder: each run of pytest closes that one to all but its user, and PostgreSQL's is another.
     """
-    with tempfile.TemporaryDirectory(prefix="rapport-demo-", ignore_cleanup_errors=True) as state:
-        with instance.running(Path(state)) as facts:
-            yield Rapport(Path(state), facts)
+    folder = tempfile.TemporaryDirectory(prefix="rapport-demo-", ignore_cleanup_errors=True)
+    with folder as state, instance.running(Path(state)) as facts:
+        yield Rapport(Path(state), facts)
 
 
 @pytest.fixture(scope="package")
