@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from flask import Blueprint, Flask, Response, json, render_template, request
+from flask import Blueprint, Flask, Response, render_template, request
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -122,9 +122,3 @@ def _own_files(response: Response) -> Response:
 def is_partial() -> bool:
     """Whether htmx asks for a part of the page, and not by a link or form that it merely speeds up."""
     return bool(request.headers.get("HX-Request")) and not request.headers.get("HX-Boosted")
-
-
-def say(response: Response, text: str, *, tone: str = "good") -> Response:
-    """Have the page that gets this answer by htmx show a short notice."""
-    response.headers["HX-Trigger"] = json.dumps({"notice": {"text": text, "tone": tone}}, ensure_ascii=True)
-    return response

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from flask import Blueprint, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 
-from core import clock
 from core.db import database
 from core.errors import InvalidInput, RapportError
 from loyalty import queries as members
@@ -132,7 +131,7 @@ def show(visit: Visit, **more: Any) -> Any:
         shown: dict[str, Any] = {"done": None, "error": None} | more
         signed = visits.signed(visit)
         return render_template(
-            "staff/sheet.html", sheet=found, visit=visit, signed=signed, key=fresh_key(), now=clock.now(),
+            "staff/sheet.html", sheet=found, visit=visit, signed=signed, key=fresh_key(),
             text=wording.validity(visit.found), partial=faces.is_partial(),
             example=purchasing.example(found.version, found.member.tier_key, sessions.counter().shop.currency), **shown,
         )  # fmt: skip

@@ -1,7 +1,5 @@
 """What staff read: short, and plain from an arm's length."""
 
-from datetime import datetime
-
 from core.i18n import _
 from loyalty.rewards.models import MemberReward
 from wallet_passes import scanning
@@ -52,8 +50,3 @@ def reward_state(row: MemberReward) -> str:
     if row.status == "issuing":
         return _("Being made ready: a few seconds.")
     return _("Hand it over.") if row.terms["kind"] == "custom" else _("Enter the code at the till.")
-
-
-def remaining(moment: datetime, now: datetime) -> int:
-    """Whole seconds until a moment, never below zero."""
-    return max(0, int((moment - now).total_seconds()))
