@@ -9,7 +9,7 @@ from statistics import median
 from core.money import minor_digits
 from loyalty.program import Bonus, Expiry, Program, Reward, instant
 from loyalty.publishing.changes import lasting
-from loyalty.publishing.faults import SEPARATOR, Fault
+from loyalty.publishing.faults import Fault
 from loyalty.publishing.referring import referring
 from loyalty.publishing.values import Voice, counted
 
@@ -31,14 +31,14 @@ def advice(program: Program, before: Program | None, starts: datetime, currency:
 
 def _earning(program: Program) -> Iterator[Fault]:
     if program.rate == 0:
-        yield Fault("orders › points_per_unit", "is 0: orders earn nothing")
+        yield Fault(("orders", "points_per_unit"), "is 0: orders earn nothing")
     for below, above in pairwise(program.ladder.tiers):
         if above.multiplier < below.multiplier:
             reason = f"is less than that of {below.name}: members earn less when they climb"
-            yield Fault(SEPARATOR.join(("ladder", "tiers", above.key, "multiplier")), reason)
+            yield Fault(("ladder", "tiers", above.key, "multiplier"), reason)
     for tier in program.ladder.tiers:
         if tier.multiplier == 0:
-            place = SEPARATOR.join(("ladder", "tiers", tier.key, "multiplier"))
+            place = ("ladder", "tiers", tier.key, "multiplier")
             yield Fault(place, f"is 0: orders of {tier.name} members earn nothing")
 
 
@@ -49,7 +49,7 @@ def _overlaps(program: Program, voice: Voice) -> Iterator[Fault]:
     for one, other in combinations(program.bonuses, 2):
         if (one.starts_at or other.starts_at) and _meet(one, other, program):
             reason = f"overlaps with {other.name}: where both match, only the one that brings more counts"
-            yield Fault(SEPARATOR.join(("bonuses", one.key)), reason)
+            yield Fault(("bonuses", one.key), reason)
 
 
 def _meet(one: Bonus, other: Bonus, program: Program) -> bool:
@@ -87,7 +87,7 @@ def _over(program: Program, voice: Voice, starts: datetime) -> Iterator[Fault]:
             ends_at = instant(part.ends_at, program.zone)
             if ends_at and ends_at <= starts:
                 reason = f"was over on {voice.moment(part.ends_at)}, before this version begins"
-                yield Fault(SEPARATOR.join((name, part.key)), reason)
+                yield Fault((name, part.key), reason)
 
 
 def _generosity(program: Program, currency: str) -> Iterator[Fault]:
@@ -95,7 +95,7 @@ def _generosity(program: Program, currency: str) -> Iterator[Fault]:
     shares = {r.key: share for r in program.rewards if (share := share_given_back(r, program, currency))}
     for key, share in shares.items():
         others = [other for name, other in shares.items() if name != key]
-        place = SEPARATOR.join(("rewards", key))
+        place = ("rewards", key)
         if share > GENEROUS:
             yield Fault(place, f"gives back {_percent(share)} of what was spent to earn it")
         elif others and share > OUTLIER * median(others):
@@ -120,13 +120,13 @@ def _unreachable(program: Program) -> Iterator[Fault]:
     """What nobody can get: a reward without stock, a tier that needs more than one order every hour."""
     for reward in program.rewards:
         if reward.stock == 0:
-            yield Fault(SEPARATOR.join(("rewards", reward.key, "stock")), "is 0: nobody can have it")
+            yield Fault(("rewards", reward.key, "stock"), "is 0: nobody can have it")
     if program.ladder.metric != "orders" or program.ladder.period == "lifetime":
         return
     days = program.ladder.window_days if program.ladder.period == "rolling" else 366
     for tier in program.ladder.tiers:
         if tier.threshold > days * 24:
-            place = SEPARATOR.join(("ladder", "tiers", tier.key, "threshold"))
+            place = ("ladder", "tiers", tier.key, "threshold")
             yield Fault(place, f"needs {counted(tier.threshold, 'order')} in {counted(days, 'day')}: nobody gets there")
 
 
@@ -135,7 +135,7 @@ def stricter(before: Program, after: Program, starts: datetime, voice: Voice) ->
     if after.expiry is None or after.expiry == before.expiry or not _sooner(before.expiry, after.expiry):
         return
     first = voice.moment(starts + timedelta(days=after.expiry.notice_days))
-    yield Fault("expiry", f"takes points sooner than before ({lasting(after.expiry)}), from {first} on")
+    yield Fault(("expiry",), f"takes points sooner than before ({lasting(after.expiry)}), from {first} on")
 
 
 def _sooner(before: Expiry | None, after: Expiry) -> bool:

@@ -27,10 +27,25 @@ Fields = Callable[[Path], list[str]]
 
 
 class Fault(NamedTuple):
-    """`field` names parts by their keys ("rewards › 10-off › cost"), `reason` reads on from it ("must be …")."""
+    """What is wrong with a field, or worth knowing of it.
 
-    field: str
+    `path` leads to it by the keys of parts (`("rewards", "10-off", "cost")`), `reason` reads on from it ("must be …").
+    A fault of the document as a whole has no path.
+    """
+
+    path: tuple[str, ...]
     reason: str
+    whole: str = "the program"
+
+    @property
+    def field(self) -> str:
+        """The path as it stands in answers: "rewards › 10-off › cost"."""
+        return SEPARATOR.join(self.path) or self.whole
+
+    @property
+    def sentence(self) -> str:
+        """All of it in a sentence, for people."""
+        return f"{self.field} {self.reason}."
 
 
 class InvalidProgram(InvalidInput):
@@ -71,9 +86,9 @@ def _fault(error: ErrorDetails, document: Any, fields: Fields) -> Fault:
     return Fault(place(document, path), _reason(error, context, fields))
 
 
-def place(document: Any, path: Path) -> str:
+def place(document: Any, path: Path) -> tuple[str, ...]:
     """A path into a document as people read it: parts by their keys and names, not by their positions."""
-    return SEPARATOR.join(_names(document, path)) or "the program"
+    return tuple(_names(document, path))
 
 
 def _names(document: Any, path: Path) -> Iterator[str]:
@@ -85,7 +100,7 @@ def _names(document: Any, path: Path) -> Iterator[str]:
             continue  # pydantic's step into the model of this kind: only parts of a list are of several models
         else:
             document = document.get(step) if isinstance(document, Mapping) else None
-            yield step
+            yield str(step)
 
 
 def _is_kind(part: Mapping[str, Any], step: str | int) -> bool:

@@ -49,7 +49,7 @@ def _taking_over(session: Session, shop_id: int, program: Program, starts: datet
     """Versions that are scheduled already would replace this one in their turn."""
     voice = Voice(program, "")
     return [
-        Fault("the program", f"will be replaced by version {row.version} on {voice.moment(row.effective_from)}")
+        Fault((), f"will be replaced by version {row.version} on {voice.moment(row.effective_from)}")
         for row, state, _ in queries.versions(session, shop_id)
         if state == queries.SCHEDULED and row.effective_from > starts
     ]

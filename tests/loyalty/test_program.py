@@ -194,12 +194,20 @@ BAD: list[tuple[str, Any, str, str]] = [
 
 @pytest.mark.parametrize(("path", "value", "field", "reason"), BAD)
 def test_what_is_wrong_is_said_of_the_field(path: str, value: Any, field: str, reason: str) -> None:
-    assert [tuple(fault) for fault in faults(changed(path, value))] == [(field, reason)]
+    assert [(fault.field, fault.reason) for fault in faults(changed(path, value))] == [(field, reason)]
+
+
+def test_a_fault_leads_to_its_field_by_the_keys_of_parts() -> None:
+    (fault,) = faults(changed("rewards.1.cost", 0))
+    assert fault.path == ("rewards", "10-off", "cost")
+    assert fault.sentence == "rewards › 10-off › cost must be at least 1."
 
 
 @pytest.mark.parametrize("nothing", [None, 5, "program", []])
 def test_what_is_no_document_at_all(nothing: Any) -> None:
-    assert [tuple(fault) for fault in faults(nothing)] == [("the program", "must be a group of fields in braces")]
+    assert [(fault.field, fault.reason) for fault in faults(nothing)] == [
+        ("the program", "must be a group of fields in braces")
+    ]
 
 
 def test_every_fault_is_told_at_once() -> None:

@@ -53,7 +53,7 @@ def changed(path: str, value: Any) -> Any:
 
 
 def found(document: Any) -> list[tuple[str, str]]:
-    return [tuple(fault) for fault in faults(document, TIERS, {LOGO, STRIP})]
+    return [(fault.field, fault.reason) for fault in faults(document, TIERS, {LOGO, STRIP})]
 
 
 def look(document: Any, tier: str = "insider", shop: str = "North Pier") -> Design:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from loyalty.publishing.faults import SEPARATOR, Fault
+from loyalty.publishing.faults import Fault
 from wallet_passes.content import shortened
 from wallet_passes.design import ANY_TEXT, contrast, default_colour, parsed, written
 from wallet_passes.designs import dressing, images
@@ -34,12 +34,12 @@ def advice(document: CardDesign, pictures: Mapping[str, Measures], tiers: Mappin
     return (*found, *_untranslated(document))
 
 
-def _place(path: Path, document: CardDesign, tiers: Mapping[str, str]) -> str:
+def _place(path: Path, document: CardDesign, tiers: Mapping[str, str]) -> tuple[str, ...]:
     """A path as people read it: looks by their tiers' names."""
     if path[:1] != ("looks",):
-        return SEPARATOR.join(map(str, path))
+        return tuple(map(str, path))
     tier = document.looks[int(path[1])].tier
-    return SEPARATOR.join(("looks", tiers.get(tier, tier), *map(str, path[2:])))
+    return ("looks", tiers.get(tier, tier), *map(str, path[2:]))
 
 
 def _colours(document: CardDesign, tiers: Mapping[str, str]) -> Iterator[Fault]:
@@ -56,29 +56,29 @@ def _colours(document: CardDesign, tiers: Mapping[str, str]) -> Iterator[Fault]:
 
 def _cut(document: CardDesign) -> Iterator[Fault]:
     """What is too long for its place, and what is left of it."""
-    held: list[tuple[str, str | None, int]] = [
-        ("name", document.name, dressing.TITLE),
-        ("logo_text", document.logo_text, dressing.LOGO_TEXT),
-        *((f"looks › {look.tier} › logo_text", look.logo_text, dressing.LOGO_TEXT) for look in document.looks),
-        *((f"locations › no. {number}", one.text, _LOCK_SCREEN) for number, one in enumerate(document.locations, 1)),
+    held: list[tuple[tuple[str, ...], str | None, int]] = [
+        (("name",), document.name, dressing.TITLE),
+        (("logo_text",), document.logo_text, dressing.LOGO_TEXT),
+        *((("looks", look.tier, "logo_text"), look.logo_text, dressing.LOGO_TEXT) for look in document.looks),
+        *((("locations", f"no. {number}"), one.text, _LOCK_SCREEN) for number, one in enumerate(document.locations, 1)),
     ]
-    for field, text, most in held:
+    for path, text, most in held:
         if text and shortened(text, most) != shortened(text, len(text) + 1):
-            yield Fault(field, f"is longer than the {most} characters that fit: cards show “{shortened(text, most)}”")
+            yield Fault(path, f"is longer than the {most} characters that fit: cards show “{shortened(text, most)}”")
 
 
 def _drawn(document: CardDesign) -> Iterator[Fault]:
     if document.images.logo is None:
-        yield Fault("images › logo", "is missing: the shop's initial is drawn in its place")
+        yield Fault(("images", "logo"), "is missing: the shop's initial is drawn in its place")
     if document.images.strip is None and document.images.hero is None:
-        yield Fault("images › strip", "is missing: a quiet pattern in the card's colour is drawn in its place")
+        yield Fault(("images", "strip"), "is missing: a quiet pattern in the card's colour is drawn in its place")
 
 
 def _small(document: CardDesign, pictures: Mapping[str, Measures]) -> Iterator[Fault]:
     logo = pictures.get(document.images.logo or "")
     if logo and document.images.icon is None and logo.width > _WIDE * logo.height:
         reason = "is missing: the logo is wide and gets small in notifications and on Google's cards; a square is best"
-        yield Fault("images › icon", reason)
+        yield Fault(("images", "icon"), reason)
 
 
 def _coarse(document: CardDesign, pictures: Mapping[str, Measures], tiers: Mapping[str, str]) -> Iterator[Fault]:
@@ -101,10 +101,10 @@ def _untranslated(document: CardDesign) -> Iterator[Fault]:
     """Texts that a language lacks, and translations of texts that are there no more."""
     own = document.own_texts()
     for one in document.translations:
-        field = SEPARATOR.join(("translations", one.language))
+        path = ("translations", one.language)
         lacking = [text for text in own if text not in one.texts]
         if lacking:
-            yield Fault(field, f"lacks {len(lacking)} of {len(own)} texts, such as “{shortened(lacking[0], 40)}”")
+            yield Fault(path, f"lacks {len(lacking)} of {len(own)} texts, such as “{shortened(lacking[0], 40)}”")
         for text in one.texts:
             if text not in own:
-                yield Fault(field, f"translates “{shortened(text, 40)}”, which the design does not say")
+                yield Fault(path, f"translates “{shortened(text, 40)}”, which the design does not say")

@@ -27,7 +27,7 @@ def faults(document: Any, tiers: Collection[str], pictures: Collection[str]) -> 
     """Everything wrong with a document (JSON) in a shop with these tiers (keys) and pictures (digests)."""
     found = faults_in(CardDesign, document, lambda path: fields_in(schema(), path))
     if found:
-        return tuple(Fault(fault.field.replace("the program", "the design"), fault.reason) for fault in found)
+        return tuple(fault._replace(whole="the design") for fault in found)
     design = CardDesign.model_validate(document)
     return (*_strange_tiers(design, document, tiers), *_missing_pictures(design, document, pictures))
 

@@ -272,4 +272,4 @@ WARNINGS: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
 
 @pytest.mark.parametrize(("document", "expected"), WARNINGS)
 def test_a_warning_is_no_refusal(document: dict[str, Any], expected: list[tuple[str, str]]) -> None:
-    assert [tuple(fault) for fault in advice(read(document), demo_program(), SPRING, "USD")] == expected
+    assert [(fault.field, fault.reason) for fault in advice(read(document), demo_program(), SPRING, "USD")] == expected

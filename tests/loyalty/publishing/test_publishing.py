@@ -304,7 +304,7 @@ def test_a_preview_compares_with_what_is_in_force_then(office: Office) -> None:
     office.publish(RAISED, 1, at=T0 + 10 * DAY)
     now = office.at(2, preview, DEMO)
     assert (now.against, now.changes) == (1, ())
-    assert [tuple(warning) for warning in now.warnings] == [
+    assert [(warning.field, warning.reason) for warning in now.warnings] == [
         ("the program", "will be replaced by version 2 on 11 March 2026, 12:00")
     ]
     then = office.at(2, preview, DEMO, T0 + 20 * DAY)
@@ -316,7 +316,7 @@ def test_a_preview_of_what_is_no_program_says_why(office: Office) -> None:
     office.publish()
     seen = office.at(0, preview, changed("rewards.0.cost", 0))
     assert seen.program is None
-    assert [tuple(fault) for fault in seen.errors] == [("rewards › 5-off › cost", "must be at least 1")]
+    assert [(fault.field, fault.reason) for fault in seen.errors] == [("rewards › 5-off › cost", "must be at least 1")]
 
 
 def test_a_first_program_is_compared_with_nothing(office: Office) -> None:
