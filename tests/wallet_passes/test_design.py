@@ -233,7 +233,8 @@ def test_every_shop_has_a_card_that_can_be_read(name: str, colour: Any) -> None:
 
 
 def advised(document: Any, pictures: dict[str, Measures] | None = None) -> dict[str, str]:
-    return dict(advice(CardDesign.model_validate(document), pictures or {}, TIERS))
+    told = advice(CardDesign.model_validate(document), pictures or {}, TIERS)
+    return {fault.field: fault.reason for fault in told}
 
 
 def test_nothing_to_say_of_a_good_design() -> None:
