@@ -147,9 +147,14 @@ def rapport(**objects: Any) -> Any:
 
     def block(name: str, **settings: Any) -> Any:
         given = {"page": portal(), "accent": ACCENT, **objects, **settings}
-        return theme.render(name, given, **liquid(), **objects)
+        return theme.render(name, given, language(), **liquid(), **objects)
 
     return block
+
+
+def language() -> str:
+    """What the blocks speak: the browser's language, as a shop that has published it would."""
+    return request.accept_languages.best_match(theme.LANGUAGES) or theme.ENGLISH
 
 
 def liquid() -> dict[str, Any]:
@@ -165,7 +170,7 @@ def liquid() -> dict[str, Any]:
 @storefront.context_processor
 def on_every_page() -> dict[str, Any]:
     """The blocks every page has: the launcher and the greeting for friends."""
-    return {"embeds": lambda: rapport()("launcher") + rapport()("friend"), "portal": portal()}
+    return {"embeds": lambda: rapport()("launcher") + rapport()("friend"), "portal": portal(), "language": language()}
 
 
 def portal() -> str:

@@ -9,10 +9,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from babel import Locale
 from hypothesis import given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 
+from core import i18n
 from core.money import minor_digits
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +95,30 @@ def test_every_module_and_word_is_there(surface: str) -> None:
     assert [word for word in words if f'"{word}"' not in source] == []
     said = re.findall(r'(?:\bsay|translate)\(\s*"(\w+)"', source)
     assert [word for word in said if word not in words] == []
+
+
+@pytest.mark.parametrize("language", sorted(i18n.LANGUAGES.keys() - {i18n.ENGLISH}))
+@pytest.mark.parametrize("surface", SURFACES)
+def test_every_surface_speaks_every_language(surface: str, language: str) -> None:
+    """The same words, in each form the language counts in, with the same gaps; Shopify picks form and file."""
+    folder = ROOT / "extensions" / surface / "locales"
+    english = json.loads((folder / "en.default.json").read_text())
+    said = json.loads((folder / f"{language}.json").read_text())
+    assert list(said) == list(english)
+    forms = Locale.parse(language).plural_form.tags | {"other"}
+    for key, words in said.items():
+        if isinstance(english[key], dict):
+            # French and Spanish say millions their own way; nobody's points are counted so.
+            assert set(words) == forms - ({"many"} if language in ("fr", "es") else set()), key
+        else:
+            assert gaps(words) == gaps(english[key]), key
+    counted = [(key, words) for key, words in said.items() if isinstance(words, dict)]
+    assert [key for key, words in counted if gaps(words["other"]) != gaps(english[key]["other"])] == []
+    assert [key for key, words in counted for form in words.values() if gaps(form) - gaps(english[key]["other"])] == []
+
+
+def gaps(text: str) -> set[str]:
+    return set(re.findall(r"\{\{(\w+)\}\}", text))
 
 
 def test_every_address_is_that_of_the_app() -> None:

@@ -1,6 +1,7 @@
 """The theme app extension: accepted by Shopify's own theme check, small, translated, and never in the shop's way."""
 
 import gzip
+import html
 import json
 import re
 import subprocess
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core import i18n
 from sandbox import theme
 
 BLOCKS = sorted(path.stem for path in (theme.FOLDER / "blocks").glob("*.liquid"))
@@ -77,6 +79,31 @@ def test_no_word_is_left_over() -> None:
     assert {key for key in keys(theme.words()) if f"'{key}' | t" not in everything} == set()
     editors = keys(json.loads((LOCALES / "en.default.schema.json").read_text()))
     assert {key for key in editors if f'"t:{key}"' not in everything} == set()
+
+
+def test_six_languages() -> None:
+    assert set(theme.LANGUAGES) == set(i18n.LANGUAGES)
+    assert {path.name.split(".")[0] for path in LOCALES.glob("*.schema.json")} == set(i18n.LANGUAGES)
+
+
+@pytest.mark.parametrize("language", theme.LANGUAGES)
+def test_blocks_speak_every_language(language: str) -> None:
+    shown = theme.render("rewards", {"page": "/"}, language, routes={"account_login_url": "/in"}, customer=None)
+    assert html.escape(theme.words(language)["rewards"]["join"]) in html.escape(html.unescape(shown))
+    assert "[points]" in shown
+
+
+def test_names_of_blocks_fit_the_editor() -> None:
+    """Source: https://shopify.dev/docs/apps/build/online-store/theme-app-extensions/configuration"""
+    for path in LOCALES.glob("*.schema.json"):
+        names = [said["name"] for said in json.loads(path.read_text()).values() if "name" in said]
+        assert [name for name in names if len(name) > 25] == [], path.name
+
+
+def test_no_class_is_one_of_the_apps_own() -> None:
+    """The app's pages stand in the shop's theme, too, under `.rapport`: one's rules must not reach into the other."""
+    assert not re.search(r"\.rapport(?![\w-])", (theme.ASSETS / "rapport.css").read_text())
+    assert not any(re.search(r'class="([^"]* )?rapport[ "]', source(block)) for block in BLOCKS)
 
 
 @pytest.mark.parametrize("path", sorted(LOCALES.glob("*.json")), ids=lambda path: path.stem)

@@ -105,7 +105,7 @@ function OfferButton({ offer, busy, take }: OfferProps) {
   const press = async () => (await take(offer, key)) && setKey(wish());
   return (
     <s-button variant="secondary" loading={busy} onClick={() => void press()}>
-      {say("redeem", { reward: offer.name, points: number(offer.cost) })}
+      {say("redeem", { reward: offer.name, count: offer.cost, points: number(offer.cost) })}
     </s-button>
   );
 }

@@ -15,20 +15,28 @@ export default async () => {
 
 const say = (key: string, values?: Record<string, string | number>) => shopify.i18n.translate(key, values);
 
-/** What this order brought. It says nothing to whoever has not signed in, or is no member. */
+function said(failed: unknown): string {
+  if (failed instanceof Refused && failed.code !== "away") return failed.code === "no_order" ? say("soon") : "";
+  return say("away");
+}
+
+/**
+ * What this order brought. It says nothing to whoever has not signed in or is no member, and what went wrong to whoever
+ * might be waiting for their points.
+ */
 function OrderStatus() {
   const order = shopify.order.value?.id;
   const [earned, setEarned] = useState<Earned>();
-  const [soon, setSoon] = useState(false);
+  const [instead, setInstead] = useState("");
   useEffect(() => {
     if (!order) return;
     clientOf(shopify)
       .ask<Earned>(`shopper/orders/${numberOf(order)}`)
       .then(setEarned)
-      .catch((failed) => setSoon(failed instanceof Refused && failed.code === "no_order"));
+      .catch((failed) => setInstead(said(failed)));
   }, [order]);
 
-  if (soon) return <s-paragraph color="subdued">{say("soon")}</s-paragraph>;
+  if (instead) return <s-paragraph color="subdued">{instead}</s-paragraph>;
   if (!earned) return null;
   const points = say("points", { count: earned.balance, points: shopify.i18n.formatNumber(earned.balance) });
   return (

@@ -11,7 +11,7 @@ export default async () => {
 
 /** Points and tier among a customer's details, and the way to their rewards. */
 function Block() {
-  const { about, error } = useAbout(shopify, shopify.customer.id.toString());
+  const { about, error, again } = useAbout(shopify, shopify.customer.id.toString());
   const say = shopify.i18n.translate;
   return (
     <s-pos-block heading={about?.program ?? say("program")}>
@@ -19,7 +19,9 @@ function Block() {
         {say("open")}
       </s-button>
       {error && <s-text>{error}</s-text>}
-      {about && <Standing till={shopify} about={about} />}
+      {error && <s-button onClick={() => void again()}>{say("again")}</s-button>}
+      {!error && !about && <s-text>{say("loading")}</s-text>}
+      {!error && about && <Standing till={shopify} about={about} />}
     </s-pos-block>
   );
 }

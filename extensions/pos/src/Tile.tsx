@@ -15,14 +15,14 @@ function Tile() {
   const cart = shopify.cart.current;
   const [customer, setCustomer] = useState(cart.value.customer?.id);
   useEffect(() => cart.subscribe(({ customer }) => setCustomer(customer?.id)), []);
-  const { about } = useAbout(shopify, customer?.toString());
+  const { about, error } = useAbout(shopify, customer?.toString());
   const say = shopify.i18n.translate;
   const member = about?.member;
   const words = member ? `${counted(shopify, member.points)} · ${member.tier.name}` : say("no_member");
   return (
     <s-tile
       heading={about?.program ?? say("program")}
-      subheading={customer ? (about && words) : say("tile_idle")}
+      subheading={customer ? error || (about ? words : say("loading")) : say("tile_idle")}
       onClick={() => shopify.action.presentModal()}
     />
   );
