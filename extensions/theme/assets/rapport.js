@@ -1,5 +1,5 @@
-// What members have, shown where a theme has room for it. Asks the shop's own /apps/rewards, once a page view for all
-// blocks, and not at all while none is there. A shop that moved its app proxy sets window.rapportProxy.
+// What members have, shown where a theme has room. Asks the shop's own /apps/rewards, and nothing while no block is there.
+// A shop that moved its app proxy sets window.rapportProxy.
 (() => {
   if (window.rapport) return;
   const proxy = () => window.rapportProxy || "/apps/rewards";
@@ -8,8 +8,10 @@
   const FRESH = 60_000; // ms
 
   const number = (value) => new Intl.NumberFormat(document.documentElement.lang || undefined).format(value);
+  // Names keep their order in a text that runs from right to left.
+  const own = (text) => (document.dir === "rtl" ? `\u2068${text}\u2069` : text);
   const filled = (text, values) =>
-    Object.entries(values).reduce((so, [name, value]) => so.replaceAll(`[${name}]`, value), text || "");
+    Object.entries(values).reduce((so, [name, value]) => so.replaceAll(`[${name}]`, own(value)), text || "");
   const counted = (data, points) => filled(points === 1 ? data.one : data.other, { points: number(points) });
 
   const ask = async (path, options) => {
@@ -19,7 +21,7 @@
     return body;
   };
 
-  // One question for all blocks of a page, and for the next page of the same person.
+  // One question for all blocks of a page, and for the next page.
   const waiting = new Map();
   const me = (customer) => {
     const key = `rapport:${customer || ""}`;
@@ -65,7 +67,7 @@
       class extends HTMLElement {
         connectedCallback() {
           this.leaving = new AbortController();
-          // A block that can't say anything says nothing: the shop goes on without it.
+          // A block that can't say anything says nothing.
           Promise.resolve(show(this, this.dataset, this.leaving.signal)).catch(() => {});
         }
         disconnectedCallback() {
@@ -94,7 +96,7 @@
     show();
   });
 
-  // Themes tell nobody when the cart changes, but the browser notes what they fetched.
+  // Themes don't tell when the cart changes; the browser notes what they fetch.
   const onCart = (then, signal) => {
     const changes = /\/cart\/(add|change|update|clear)/;
     const seen = new PerformanceObserver((list) => list.getEntries().some(({ name }) => changes.test(name)) && then());
@@ -144,13 +146,13 @@
     };
     const row = (reward, said) => {
       const line = made("li", "");
-      const words = made("span", reward.name);
+      const words = made("span", own(reward.name));
       const what = reward.why && said.member ? reward.why : filled(data.cost, { points: number(reward.cost) });
       words.append(made("p", what, { className: "rapport-quiet rapport-number" }));
       line.append(words);
       if (reward.available) {
         const text = filled(data.redeem, { reward: reward.name });
-        // Trying again with the same key takes no second reward.
+        // The same key takes no second reward.
         const key = crypto.randomUUID();
         line.append(button(text, (pressed) => redeem(reward, pressed, key)));
       }
@@ -194,7 +196,7 @@
     await begin();
   });
 
-  // Who brought the shopper: the code of the address they came by goes along with the cart to the order.
+  // Who brought the shopper: the code they came by goes along with the cart.
   const asked = new URLSearchParams(location.search).get(NOTED);
   if (asked && /^[\w-]{1,40}$/.test(asked)) {
     fetch(`${root()}cart/update.js`, {
@@ -227,7 +229,7 @@
         .querySelectorAll('form[action*="/cart/add"] [type="submit"]')
         .forEach((button) => Object.assign(button, { disabled: true }));
     shut();
-    // Themes draw their buttons anew when a variant is chosen.
+    // Themes draw buttons anew for a variant.
     document.addEventListener("change", () => setTimeout(shut, 300), { signal });
   });
 
