@@ -92,19 +92,20 @@ def place(document: Any, path: Path) -> tuple[str, ...]:
 
 
 def _names(document: Any, path: Path) -> Iterator[str]:
-    for last, step in pairwise(("", *path)):
+    for place, (last, step) in enumerate(pairwise(("", *path)), start=1):
         if isinstance(step, int):
             document = document[step] if isinstance(document, Sequence) and step < len(document) else None
             yield _called(document, step)
-        elif isinstance(document, Mapping) and isinstance(last, int) and _is_kind(document, step):
+        elif isinstance(document, Mapping) and isinstance(last, int) and _is_kind(document, path[place - 1 :]):
             continue  # pydantic's step into the model of this kind: only parts of a list are of several models
         else:
             document = document.get(step) if isinstance(document, Mapping) else None
             yield str(step)
 
 
-def _is_kind(part: Mapping[str, Any], step: str | int) -> bool:
-    return step not in part and step == part.get("kind")
+def _is_kind(part: Mapping[str, Any], path: Path) -> bool:
+    """A question has a field of its kind's name, too: but nothing leads on from a field's text."""
+    return path[0] == part.get("kind") and len(path) > 1 and not isinstance(part.get(str(path[0])), Mapping | list)
 
 
 def _called(part: Any, position: int) -> str:

@@ -55,7 +55,14 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return document
 
 
+QUESTION = {"key": "taste", "kind": "question", "name": "Taste", "points": 5, "question": "Espresso?"}
+PERCENT = {"key": "share", "kind": "percentage", "name": "Share", "cost": 5}
 BAD: list[tuple[str, Any, str, str]] = [
+    # Fields that are called as a kind.
+    ("activities", [QUESTION | {"question": ""}], "activities › taste › question", "must not be empty"),
+    ("activities", [QUESTION | {"limit": {"times_ever": 0}}], "activities › taste › limit › times_ever",
+     "must be at least 1"),
+    ("rewards", [PERCENT], "rewards › share › percentage", "is missing: say how much is off"),
     # Contradictions.
     ("ladder.tiers.1.threshold", 200_000, "ladder › tiers › ambassador › threshold",
      "must be more than that of Advocate"),

@@ -1,6 +1,6 @@
 """The program as sentences: a draft with its preview, what it would change, publishing, and the versions there were."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,18 +12,20 @@ from core.money import minor_digits
 from loyalty.models import ProgramDraft
 from loyalty.program import demo_program
 from loyalty.publishing import operations, queries
-from loyalty.publishing.faults import InvalidProgram
+from loyalty.publishing.faults import Fault, InvalidProgram
 from loyalty.publishing.preview import preview
 from web.merchant import examples, sentences
 from web.merchant.desk import ID, Answer, Desk, go, page, post
-from web.merchant.sentences import Document
+from web.merchant.fields import Setting, is_moment
+from web.merchant.sentences import Document, Made, Place, Rewritten, Row
 
 
 class Work(NamedTuple):
-    """What is being worked on: the draft, or the version in force where there is none."""
+    """What is being worked on: the draft, or the version in force where there is none; and how its values are shown."""
 
     document: Document
     draft: ProgramDraft | None
+    setting: Setting
 
     @property
     def seen(self) -> str:
@@ -35,10 +37,12 @@ def work(desk: Desk) -> Work:
     """The draft, else what is in force, else the program every shop starts from."""
     draft = queries.draft(desk.session, desk.shop_id)
     if draft is not None and isinstance(draft.document, dict):
-        return Work(draft.document, draft)
-    if desk.programs.of(desk.shop_id):
-        return Work(dict(queries.in_force(desk.session, desk.shop_id).row.document), draft)
-    return Work(demo_program(desk.shop.name[:80]).model_dump(mode="json"), draft)
+        document = dict(draft.document)
+    elif desk.programs.of(desk.shop_id):
+        document = sentences.of_today(queries.in_force(desk.session, desk.shop_id).row.document)
+    else:
+        document = demo_program(desk.shop.name[:80]).model_dump(mode="json")
+    return Work(document, draft, sentences.setting_of(document, desk.shop.currency, desk.shop.timezone))
 
 
 def shown(desk: Desk, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +55,7 @@ def shown(desk: Desk, document: Mapping[str, Any]) -> dict[str, Any]:
         "examples": [],
         "program": seen.program,
         "currency": currency,
+        "marks": [Mark(fault.sentence, None) for fault in seen.errors],
     }
     if seen.program is not None:
         told["summary"] = examples.summary(seen.program, currency)
@@ -58,32 +63,73 @@ def shown(desk: Desk, document: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
+class Mark(NamedTuple):
+    """What is wrong, and the name of the field it is marked on; None for what the form does not ask."""
+
+    sentence: str
+    field: str | None
+
+
+def marks(errors: Sequence[Fault], places: Iterable[Place]) -> list[Mark]:
+    """Each fault with the field it is about: the field itself, else the first of the part it is about."""
+    named: dict[tuple[str, ...], str] = {}
+    for place in places:
+        for length in range(len(place.keys), 0, -1):
+            named.setdefault(place.keys[:length], place.name)
+    return [Mark(fault.sentence, _nearest(fault.path, named)) for fault in errors]
+
+
+def _nearest(keys: tuple[str, ...], named: Mapping[tuple[str, ...], str]) -> str | None:
+    return next((named[keys[:length]] for length in range(len(keys), 0, -1) if keys[:length] in named), None)
+
+
+def on_form(desk: Desk, document: Document, setting: Setting, rows: Rewritten | None = None) -> dict[str, Any]:
+    """What `shown` says, with each fault on its field. `rows` are called as the form that is open calls them."""
+    told = shown(desk, document)
+    if told["preview"].errors:
+        told["marks"] = marks(told["preview"].errors, sentences.places(document, setting, rows))
+    return told
+
+
 def form_values(desk: Desk, held: Work) -> dict[str, Any]:
-    """What the fields of a program's form need."""
-    currency = desk.shop.currency
-    return {
+    """What the fields of a program's form need, and what `on_form` says."""
+    currency, told = desk.shop.currency, on_form(desk, held.document, held.setting)
+    wrong: dict[str, list[str]] = {}
+    for mark in told["marks"]:
+        if mark.field:
+            wrong.setdefault(mark.field, []).append(mark.sentence)
+    return told | {
         "document": held.document,
+        "values": {place.name: list(place.says) for place in sentences.places(held.document, held.setting)},
+        "wrong": {name: " ".join(said) for name, said in wrong.items()},
+        "rows": lambda name: _rows(held.document, name),
+        "is_moment": is_moment,
         "seen": held.seen,
         "draft": held.draft,
         "one_unit": money(10 ** minor_digits(currency), currency),
-        "units": lambda value: sentences.units(value, currency),
-        "kinds": sentences.KINDS,
+        "shop_zone": desk.shop.timezone,
     }
+
+
+def _rows(document: Mapping[str, Any], name: str) -> list[Row]:
+    """The rows that the form has of a list; of what is no part there is none."""
+    found: Any = document
+    for step in name.split("."):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    return [row for row in sentences.rows_of(found) if isinstance(row.part, Mapping)]
 
 
 @page("/program")
 def program(desk: Desk) -> Answer:
     """The program as a form that reads as sentences."""
-    held = work(desk)
-    return render_template("merchant/program.html", **form_values(desk, held), **shown(desk, held.document))
+    return render_template("merchant/program.html", **form_values(desk, work(desk)))
 
 
 @post("/program/preview")
 def preview_program(desk: Desk) -> Answer:
     """What the form would mean as it stands. Nothing is kept."""
-    document = sentences.applied(work(desk).document, request.form, desk.shop.currency)
-    operations.check_storable(document)
-    return render_template("merchant/program_preview.html", **shown(desk, document))
+    made, told = read_form(desk)
+    return render_template("merchant/program_preview.html", again=True, **on_form(desk, made.document, told, made.rows))
 
 
 @post("/program")
@@ -93,10 +139,17 @@ def save_program(desk: Desk) -> Answer:
     return go("program", said=_("Saved as a draft. Nothing is live until you publish it."))
 
 
+def read_form(desk: Desk) -> tuple[Made, Setting]:
+    """What the request's form makes of the draft, and how its values are shown."""
+    held = work(desk)
+    made = sentences.applied(held.document, request.form, held.setting)
+    operations.check_storable(made.document)
+    return made, sentences.setting_of(made.document, desk.shop.currency, desk.shop.timezone)
+
+
 def keep(desk: Desk) -> Document:
     """Save what the request's form makes of the draft, unless somebody else has saved one meanwhile."""
-    held = work(desk)
-    document = sentences.applied(held.document, request.form, desk.shop.currency)
+    document = read_form(desk)[0].document
     seen = _moment(request.form.get("seen", ""))
     operations.save_draft(desk.session, desk.shop_id, document, seen=seen, actor=desk.actor)
     return document

@@ -9,9 +9,8 @@ from core.errors import InvalidInput, NotFound
 from core.i18n import N_, _
 from loyalty.publishing import operations, queries
 from loyalty.publishing.faults import InvalidProgram
-from web.merchant import sentences
 from web.merchant.desk import Answer, Desk, go, page, post
-from web.merchant.program import form_values, keep, shown, work
+from web.merchant.program import form_values, keep, on_form, read_form, work
 
 # Who publishes the program that a shop has before its merchant has said anything.
 BY_ITSELF = ("install",)
@@ -56,18 +55,18 @@ def setup(desk: Desk) -> Answer:
 def set_up(desk: Desk, key: str) -> Answer:
     """A step: its choices, and what shoppers will see of them."""
     place, step = _step(key)
-    held = work(desk)
-    return render_template(
-        "merchant/setup.html", place=place, step=step, steps=STEPS, **form_values(desk, held),
-        **shown(desk, held.document),
-    )  # fmt: skip
+    values = form_values(desk, work(desk))
+    return render_template("merchant/setup.html", place=place, step=step, steps=STEPS, **values)
 
 
 @post("/setup/<key>")
 def next_step(desk: Desk, key: str) -> Answer:
     """Keep the choices and go on; the last step publishes."""
     place, _here = _step(key)
-    keep(desk)
+    document = keep(desk)
+    marks = on_form(desk, document, work(desk).setting)["marks"]
+    if any(mark.field in request.form for mark in marks):
+        return go("set_up", key=key)  # where each is said beside its field
     if place + 1 < len(STEPS):
         return go("set_up", key=STEPS[place + 1].key)
     try:
@@ -82,6 +81,5 @@ def next_step(desk: Desk, key: str) -> Answer:
 def preview_step(desk: Desk, key: str) -> Answer:
     """What shoppers will see of the choices as they stand. Nothing is kept."""
     _step(key)
-    document = sentences.applied(work(desk).document, request.form, desk.shop.currency)
-    operations.check_storable(document)
-    return render_template("merchant/setup_phone.html", **shown(desk, document))
+    made, told = read_form(desk)
+    return render_template("merchant/setup_phone.html", **on_form(desk, made.document, told, made.rows))

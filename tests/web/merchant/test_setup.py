@@ -1,25 +1,10 @@
 """From the first look to a live program in five steps, with nothing to write."""
 
-import re
-
 import pytest
-from werkzeug.datastructures import MultiDict
 
 from tests.web.merchant.conftest import Office
-from tests.web.merchant.test_program import FIELD
+from tests.web.merchant.forms import fields_of
 from web.merchant.setup import STEPS
-
-
-def fields_of(page: str) -> MultiDict[str, str]:
-    form = page.split('id="setup-form"')[1].split("</form>")[0]
-    sent: MultiDict[str, str] = MultiDict()
-    for text in FIELD.findall(form):
-        name = re.search(r' name="([^"]+)"', text)
-        if name and not ('type="checkbox"' in text and " checked" not in text):
-            chosen = re.search(r'<option value="([^"]*)" selected', text) if text.startswith("<select") else None
-            value = chosen or re.search(r' value="([^"]*)"', text)
-            sent.add(name[1], value[1] if value else "")
-    return sent
 
 
 def test_five_steps_lead_to_a_live_program(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,7 +12,7 @@ def test_five_steps_lead_to_a_live_program(office: Office, monkeypatch: pytest.M
     assert "Five short steps" in office.text("")
     at = "/setup"
     for step in STEPS:
-        fields = fields_of(office.text(at))
+        fields = fields_of(office.text(at), "setup-form")
         if step.key == "points":
             fields["joining.points"] = "80"
             seen = office.post("/setup/points/preview", **{name: fields.getlist(name) for name in fields})
@@ -41,3 +26,15 @@ def test_five_steps_lead_to_a_live_program(office: Office, monkeypatch: pytest.M
     assert len(document["rewards"]) == 3
     assert "Five short steps" not in office.text("")
     assert office.get("/setup/nothing").status_code == 404
+
+
+def test_a_step_is_left_once_nothing_in_it_is_wrong(office: Office) -> None:
+    fields = fields_of(office.text("/setup/rewards"), "setup-form")
+    fields["rewards.5-off.cost"] = "free"
+    sent = office.post("/setup/rewards", **{name: fields.getlist(name) for name in fields})
+    assert sent.headers["Location"].removeprefix("/merchant").split("?")[0] == "/setup/rewards"
+    assert 'id="f-rewards.5-off.cost-fault"' in office.text("/setup/rewards")
+    fields = fields_of(office.text("/setup/tiers"), "setup-form")  # what is wrong elsewhere holds nobody up
+    sent = office.post("/setup/tiers", **{name: fields.getlist(name) for name in fields})
+    assert sent.headers["Location"].removeprefix("/merchant").split("?")[0] == "/setup/rewards"
+    assert "This can’t be published yet" in office.text("/setup/live")

@@ -1,0 +1,47 @@
+// The program's form: what the preview finds wrong is marked on the fields it is about, and a way leads to each.
+
+const FAULT = "m-fault";
+const icon = () => document.querySelector(`#preview .r-notice svg, #phone .r-notice svg`)?.cloneNode(true);
+
+function clear(form) {
+  for (const said of form.querySelectorAll(`.${FAULT}`)) said.remove();
+  for (const field of form.querySelectorAll("[aria-invalid]")) {
+    field.removeAttribute("aria-invalid");
+    if (field.getAttribute("aria-describedby") === `${field.id}-fault`) field.removeAttribute("aria-describedby");
+  }
+}
+
+function mark(form, name, sentence) {
+  const field = document.getElementById(`f-${name}`);
+  if (!field || !form.contains(field)) return;
+  const before = document.getElementById(`${field.id}-fault`);
+  if (before) { before.lastElementChild.textContent += ` ${sentence}`; return; }
+  const said = document.createElement("p");
+  said.className = FAULT;
+  said.id = `${field.id}-fault`;
+  const text = document.createElement("span");
+  text.textContent = sentence;
+  said.append(icon() ?? "", text);
+  field.setAttribute("aria-invalid", "true");
+  field.setAttribute("aria-describedby", said.id);
+  (field.closest(".m-says, .r-field, .m-many, .r-check") ?? field).after(said);
+}
+
+document.addEventListener("htmx:load", (event) => {
+  const seen = event.target;
+  if (seen.id !== "preview" && seen.id !== "phone") return;
+  const form = seen.closest("form");
+  if (!form) return;
+  clear(form);
+  for (const link of seen.querySelectorAll("a[data-fault]")) mark(form, link.dataset.fault, link.textContent);
+});
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[data-fault]");
+  const field = link && document.getElementById(`f-${link.dataset.fault}`);
+  if (!field) return;
+  event.preventDefault();
+  for (let around = field.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
+  field.focus();
+  field.scrollIntoView({ block: "center" });
+});
