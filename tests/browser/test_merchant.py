@@ -117,6 +117,54 @@ def test_the_program_is_edited_as_sentences_saved_reviewed_and_published(desk: P
     expect(frame.get_by_text("Live", exact=True)).to_have_count(1)
 
 
+def test_what_is_wrong_with_a_program_is_seen_at_its_field_put_right_and_published(desk: Page) -> None:
+    frame, width = ours(desk), (desk.viewport_size or {})["width"]
+    visit(frame, "/program", "Program")
+    frame.get_by_text("More about orders").click()
+    frame.get_by_label("Most points a day").first.fill(str(1000 + width))
+    frame.get_by_text("Add an activity").click()
+    activity = frame.get_by_role("group", name="Add an activity")
+    activity.get_by_label("Name of the activity").fill(f"Taste {width}")
+    activity.get_by_label("Kind of activity").select_option("question")
+    activity.get_by_label("What is asked").fill("Espresso or filter?")
+    activity.get_by_label("Answers to choose from").fill("Espresso\nFilter")
+    frame.get_by_text("Add a milestone").click()
+    milestone = frame.get_by_role("group", name="Add a milestone")
+    milestone.get_by_label("Which friend").fill(str(width))
+    milestone.get_by_label("What they get").select_option("points")
+    milestone.get_by_label("How many points").fill("0")
+
+    # Live: at the field and beside the form, until it is right.
+    wrong = milestone.get_by_label("How many points")
+    expect(wrong).to_have_attribute("aria-invalid", "true")
+    expect(milestone.locator(".m-fault")).to_contain_text("at least 1")
+    axe.assert_nothing_found(frame, where="a fault at its field")  # type: ignore[arg-type]
+    assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    wrong.fill("250")
+    expect(milestone.locator(".m-fault")).to_have_count(0)
+    expect(frame.locator("[aria-invalid]")).to_have_count(0)
+
+    # Kept: said above the form, with a way to the field, inside what was folded.
+    cost = frame.get_by_role("group", name="$10 off").get_by_label("Points it takes")
+    cost.fill("free")
+    frame.get_by_role("button", name="Save draft").click()
+    expect(frame.get_by_text("This can’t be published yet")).to_be_visible()
+    expect(frame.get_by_role("link", name="Review and publish")).to_have_count(0)
+    frame.locator("#wrong a").click()
+    expect(cost).to_be_focused()
+    expect(cost).to_have_attribute("aria-invalid", "true")
+    cost.fill("1000")
+    expect(frame.get_by_text("This can’t be published yet")).to_have_count(0)
+    frame.get_by_role("button", name="Save draft").click()
+    frame.get_by_role("link", name="Review and publish").click()
+    expect(frame.get_by_text(f"Taste {width}")).to_be_visible()
+    frame.get_by_role("button", name="Publish", exact=True).click()
+    expect(frame.get_by_role("heading", name="Versions of the program")).to_be_visible()
+    visit(frame, "/program", "Program")
+    asked = frame.get_by_role("group", name=f"Taste {width}").get_by_label("Answers to choose from")
+    expect(asked).to_have_value("Espresso\nFilter")
+
+
 def test_the_first_page_says_its_numbers_under_the_pointer(desk: Page) -> None:
     frame = ours(desk)
     chart = frame.get_by_role("img", name="Points issued")
