@@ -1,4 +1,6 @@
-"""How quick pages are at a steady pace: rewards pages in a theme and the counter's sheet, of any of 100,000 members."""
+"""How quick pages are: rewards pages in a theme and the counter's sheet at a steady pace, and the merchant's home, in a
+shop with 100,000 members.
+"""
 
 import hashlib
 import hmac
@@ -9,13 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
+import jwt
 import sqlalchemy as sa
 
 from bench.measure import Effort, Goal, Result, percentile
 from bench.traffic import Orders
 from bench.volume import fill
-from bench.world import DOMAIN, SECRET, Shop, World
+from bench.world import DOMAIN, KEY, SECRET, Shop, World
+from core import clock
+from loyalty import counting
 from loyalty.models import Member
 from referrals.members import ensure_codes
 from sandbox.processes import LOOPBACK
@@ -28,6 +34,7 @@ ORDERS_EACH = 3
 RATE = 50  # pages a second
 STAFF = Goal(f"member at the counter p95 at {RATE}/s with {MEMBERS:,} members", 50, False, "ms")
 PORTAL = Goal(f"rewards page p95 at {RATE}/s with {MEMBERS:,} members", 50, False, "ms")
+HOME = Goal(f"merchant's home p95, {MEMBERS:,} members, one after another", 50, False, "ms")
 CLIENTS = 16
 WARM_UP = 2  # seconds
 BATCH = 5000
@@ -42,6 +49,9 @@ def measure(world: World, effort: Effort) -> Iterator[Result]:
             for goal, ask in ((PORTAL, _page), (STAFF, _counter(shop))):
                 _paced(port, ask, WARM_UP)
                 yield _result(goal, [_paced(port, ask, effort.seconds) for _ in range(effort.rounds)])
+            # A shop has one merchant: pages come one after another, their numbers counted by the clock as ever.
+            counting.count(shop.database, shop.id, ZoneInfo("UTC"), clock.now())
+            yield _result(HOME, [_one_by_one(port, effort.seconds) for _ in range(effort.rounds)])
 
 
 def _result(goal: Goal, rounds: list[list[float]]) -> Result:
@@ -75,6 +85,25 @@ def _paced(port: int, ask: Ask, seconds: int) -> list[float]:
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         return list(pool.map(take, range(RATE * seconds)))
+
+
+def _one_by_one(port: int, seconds: int) -> list[float]:
+    """The seconds that the merchant's home took over 30 days, each asked for when the one before was there."""
+    line, took, ends = http.client.HTTPConnection(LOOPBACK, port, timeout=30), [], time.perf_counter() + seconds
+    _home(line)
+    while time.perf_counter() < ends:
+        began = time.perf_counter()
+        _home(line)
+        took.append(time.perf_counter() - began)
+    return took
+
+
+def _home(line: http.client.HTTPConnection) -> None:
+    now = int(time.time())
+    told = {"iss": f"https://{DOMAIN}/admin", "dest": f"https://{DOMAIN}", "aud": KEY, "sub": "1",
+            "jti": "1", "sid": "1", "exp": now + 60, "nbf": now - 5, "iat": now}  # fmt: skip
+    token = jwt.encode(told, SECRET, algorithm="HS256")
+    _get(line, "/merchant", {"Authorization": f"Bearer {token}", "Accept-Language": "en"}, b'id="numbers"')
 
 
 def _page(line: http.client.HTTPConnection, number: int) -> None:

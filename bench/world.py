@@ -30,6 +30,7 @@ from shops.models import Shop as ShopRow
 
 ROOT = Path(__file__).parents[1]
 DOMAIN = DEMO.domain
+KEY = "bench-api-key"
 SECRET = "bench-api-secret"
 READY_TIMEOUT = 60  # seconds
 
@@ -69,6 +70,7 @@ class World:
             "DATABASE_URL": services.database_url,
             "REDIS_URL": services.redis_url,
             "RAPPORT_STATE": str(folder),
+            "SHOPIFY_API_KEY": KEY,
             "SHOPIFY_API_SECRET": SECRET,
         }
 

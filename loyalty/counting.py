@@ -22,6 +22,8 @@ KEPT = timedelta(minutes=10)
 CHUNK = 200_000
 # Who bought more than once within so long came back.
 REPEAT = timedelta(days=365)
+# So many days ago, too, is kept who had come back by then.
+SPANS = (7, 30, 90, 365)
 
 _FLOWS = """
     coalesce(sum(points) FILTER (WHERE source = 'issued'), 0)
@@ -52,15 +54,29 @@ _JOINED = sa.text("""
 _STANDING = sa.text("""
     SELECT tier_key, count(*), sum(available)::bigint, sum(pending)::bigint FROM members
     WHERE shop_id = :shop_id AND merged_into IS NULL AND erased_at IS NULL GROUP BY tier_key""")
-# Orders that stand: a cancelled one counts -1 beside its 1. Guests are told apart by their addresses.
-_MEMBERS_BACK = sa.text("""
-    SELECT count(*) FILTER (WHERE n > 0), count(*) FILTER (WHERE n > 1) FROM (
-        SELECT sum(orders) AS n FROM spend_facts WHERE shop_id = :shop_id AND at >= :since AND at < :until
-        GROUP BY member_id) AS buyers""")
-_GUESTS_BACK = sa.text("""
-    SELECT count(*), count(*) FILTER (WHERE n > 1) FROM (
-        SELECT count(*) AS n FROM orders WHERE shop_id = :shop_id AND guest_email IS NOT NULL
-            AND processed_at >= :since AND processed_at < :until GROUP BY guest_email) AS buyers""")
+# Buyers, and who of them bought again, by now and by each moment before: one read of two years. Orders that stand: a
+# cancelled one counts -1 beside its 1. Guests are told apart by their addresses.
+_AGES = (0, *SPANS)
+_BACK = ", ".join(f"count(*) FILTER (WHERE n{age} > 0), count(*) FILTER (WHERE n{age} > 1)" for age in _AGES)
+
+
+def _within(counted: str, at: str) -> str:
+    """A buyer's orders by each moment, as columns."""
+    return ", ".join(
+        f"coalesce({counted} FILTER (WHERE {at} >= :until - make_interval(days => {days} + :repeat) "
+        f"AND {at} < :until - make_interval(days => {days})), 0) AS n{days}"
+        for days in _AGES
+    )
+
+
+_SINCE = f":until - make_interval(days => :repeat + {max(_AGES)})"
+_MEMBERS_BACK = sa.text(f"""
+    SELECT {_BACK} FROM (SELECT {_within("sum(orders)", "at")} FROM spend_facts
+        WHERE shop_id = :shop_id AND at >= {_SINCE} AND at < :until GROUP BY member_id) AS buyers""")
+_GUESTS_BACK = sa.text(f"""
+    SELECT {_BACK} FROM (SELECT {_within("count(*)", "processed_at")} FROM orders
+        WHERE shop_id = :shop_id AND guest_email IS NOT NULL AND processed_at >= {_SINCE} AND processed_at < :until
+        GROUP BY guest_email) AS buyers""")
 
 
 class Day(NamedTuple):
@@ -93,10 +109,16 @@ class Standing(Struct, frozen=True):
     pending: int = 0
     members_back: Back = Back()
     others_back: Back = Back()
+    # The same so many days ago, as text since it is kept as JSON: of members, and of others.
+    earlier: dict[str, tuple[Back, Back]] = {}
 
     @property
     def members(self) -> int:
         return sum(self.tiers.values())
+
+    def back(self, days: int) -> tuple[Back, Back]:
+        """Members and others who had come back so many days ago, one of SPANS."""
+        return self.earlier.get(str(days), (Back(), Back()))
 
 
 def catch_up(session: Session, shop_id: int, zone: ZoneInfo, now: datetime) -> bool:
@@ -145,9 +167,12 @@ def count(database: Database, shop_id: int, zone: ZoneInfo, now: datetime) -> No
             look(session, shop_id, now)
 
 
-def standing(session: Session, shop_id: int, now: datetime) -> Standing:
-    """What was last kept, or a look now where nothing was."""
+def standing(session: Session, shop_id: int, now: datetime, *, kept: timedelta | None = None) -> Standing:
+    """What was last kept, or a look now where nothing was; where that is older than `kept`, a look that is kept."""
     row = session.get(ShopCount, shop_id)
+    if kept is not None and (row is None or row.counted_at is None or row.counted_at <= now - kept):
+        look(session, shop_id, now)
+        row = session.get(ShopCount, shop_id)
     if row is not None and row.counted_at is not None:
         return convert(row.standing, Standing)
     return _standing(session, shop_id, now)
@@ -155,16 +180,17 @@ def standing(session: Session, shop_id: int, now: datetime) -> Standing:
 
 def _standing(session: Session, shop_id: int, now: datetime) -> Standing:
     rows = session.execute(_STANDING, {"shop_id": shop_id}).all()
-    members, others = _back(session, shop_id, now)
-    return Standing(
-        {row[0]: row[1] for row in rows}, sum(row[2] for row in rows), sum(row[3] for row in rows), members, others
-    )
+    back = _back(session, shop_id, now)
+    earlier = {str(age): both for age, both in back.items() if age}
+    tiers = {row[0]: row[1] for row in rows}
+    return Standing(tiers, sum(row[2] for row in rows), sum(row[3] for row in rows), *back[0], earlier)
 
 
-def _back(session: Session, shop_id: int, until: datetime) -> tuple[Back, Back]:
-    bound: dict[str, Any] = {"shop_id": shop_id, "since": until - REPEAT, "until": until}
+def _back(session: Session, shop_id: int, until: datetime) -> dict[int, tuple[Back, Back]]:
+    """Members and others who came back, by now (0) and by each of SPANS days ago."""
+    bound: dict[str, Any] = {"shop_id": shop_id, "until": until, "repeat": REPEAT.days}
     members, others = (session.execute(asked, bound).one() for asked in (_MEMBERS_BACK, _GUESTS_BACK))
-    return Back(*members), Back(*others)
+    return {age: (Back(*members[2 * n : 2 * n + 2]), Back(*others[2 * n : 2 * n + 2])) for n, age in enumerate(_AGES)}
 
 
 def days(session: Session, shop_id: int, first: date, last: date, zone: ZoneInfo) -> list[Day]:

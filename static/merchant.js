@@ -177,6 +177,14 @@ document.addEventListener("keydown", (event) => {
   point(chart, columns[Math.max(0, Math.min(columns.length - 1, at < 0 ? (step > 0 ? 0 : columns.length - 1) : at + step))]);
 });
 
+// What a word means goes away with Escape, and comes back when one returns to it.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") for (const word of document.querySelectorAll(".m-term:hover, .m-term:focus-within")) word.classList.add("m-away");
+});
+for (const back of ["pointerover", "focusin", "pointerdown"]) document.addEventListener(back, (event) => {
+  for (const word of document.querySelectorAll(".m-away")) if (back === "pointerdown" || !word.contains(event.relatedTarget)) word.classList.remove("m-away");
+});
+
 // Values that only matter for one choice: shown with it.
 function depends(root) {
   for (const part of root.querySelectorAll?.("[data-when]") ?? []) {

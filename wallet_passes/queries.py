@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -81,15 +81,15 @@ class Live(NamedTuple):
     google: int
 
 
-def live_passes(session: Session, shop_id: int) -> Live:
-    """How many members have their card on a phone now."""
+def live_passes(session: Session, shop_id: int, at: datetime | None = None) -> Live:
+    """How many members have their card on a phone now, or had it at a moment."""
+    saved, removed = GoogleObject.saved_at, GoogleObject.removed_at
     apple = sa.select(AppleRegistration.serial).where(
-        AppleRegistration.shop_id == shop_id, AppleRegistration.removed_at.is_(None)
+        AppleRegistration.shop_id == shop_id,
+        *_between(AppleRegistration.registered_at, AppleRegistration.removed_at, at),
     )
     google = sa.select(GoogleObject.serial).where(
-        GoogleObject.shop_id == shop_id,
-        GoogleObject.saved_at.is_not(None),
-        GoogleObject.removed_at.is_(None) | (GoogleObject.removed_at < GoogleObject.saved_at),
+        GoogleObject.shop_id == shop_id, saved.is_not(None), (removed < saved) | sa.and_(*_between(saved, removed, at))
     )
 
     def counted(found: sa.Select[str] | sa.CompoundSelect) -> int:
@@ -97,3 +97,8 @@ def live_passes(session: Session, shop_id: int) -> Live:
         return session.scalar(sa.select(sa.func.count(rows.c.serial.distinct()))) or 0
 
     return Live(counted(apple.union(google)), counted(apple), counted(google))
+
+
+def _between(came: Any, went: Any, at: datetime | None) -> list[sa.ColumnElement[bool]]:
+    """What is there, or was at a moment, of what comes and goes."""
+    return [went.is_(None)] if at is None else [came <= at, went.is_(None) | (went > at)]

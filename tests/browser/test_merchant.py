@@ -56,6 +56,27 @@ def test_a_member_is_found_adjusted_and_the_reason_stays(desk: Page) -> None:
     expect(frame.get_by_text("· you ·").first).to_be_visible()
 
 
+def test_a_number_says_what_it_means_how_it_went_and_is_taken_away(desk: Page) -> None:
+    frame = ours(desk)
+    word = frame.get_by_role("button", name="Points issued", exact=True)
+    means = frame.get_by_role("tooltip").filter(has_text="Points earned or given")
+    expect(means).to_be_hidden()
+    word.focus()
+    expect(means).to_be_visible()
+    axe.assert_nothing_found(frame, where="home, with a meaning open")
+    word.press("Escape")
+    expect(means).to_be_hidden()
+    word.hover()
+    expect(means).to_be_visible()
+    chart = frame.get_by_role("img", name="Points outstanding")
+    chart.press("ArrowLeft")
+    expect(frame.locator("figure", has=chart).locator("figcaption")).to_contain_text("before")
+    assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    with desk.expect_download() as taken:
+        frame.get_by_role("link", name="Export: Referral revenue").click()
+    assert taken.value.suggested_filename.startswith("referrals-")
+
+
 def test_a_refusal_leaves_the_form_as_it_is(desk: Page) -> None:
     frame = ours(desk)
     menu(frame, "/members")

@@ -10,11 +10,14 @@ from core.i18n import _, day
 from shops import operations
 from web.merchant.desk import Answer, Desk, go, page, post
 from webhooks import backfill
+from webhooks.backfill import Progress
 
 # Nothing was ever sold in a shop of Shopify's before.
 EARLIEST = date(2006, 1, 1)
 # How long the home page tells that all of the past has come.
 NEWS = timedelta(days=1)
+# How long after that what was counted before may lack some of it.
+COUNTS = timedelta(minutes=15)
 
 
 @page("/settings/past")
@@ -40,6 +43,16 @@ def news(desk: Desk) -> dict[str, Any]:
     past = backfill.progress(desk.session, desk.shop_id)
     told = past and past.finished_at and past.state == "done" and past.finished_at < desk.now - NEWS
     return {"past": None if told else past, "chooses": operations.returning(desk.shop)}
+
+
+def comes(past: Progress | None) -> bool:
+    """Whether customers and orders of before are still on their way in, or being counted."""
+    return past is not None and past.state in ("running", "settling")
+
+
+def fresh(past: Progress | None, now: datetime) -> bool:
+    """Whether the past came in so lately that what was counted before may lack some of it."""
+    return past is not None and past.finished_at is not None and past.finished_at > now - COUNTS
 
 
 @post("/settings/past/retry")
