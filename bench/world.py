@@ -31,7 +31,7 @@ from shops.models import Shop as ShopRow
 ROOT = Path(__file__).parents[1]
 DOMAIN = DEMO.domain
 KEY = "bench-api-key"
-SECRET = "bench-api-secret"
+SECRET = "bench-api-secret-of-32-bytes-and-more"
 READY_TIMEOUT = 60  # seconds
 
 
