@@ -14,6 +14,9 @@ shop = AppGroup("shop", help="Shops that installed the app.")
 api_key = AppGroup("api-key", help="Keys of the public API.")
 review_hook = AppGroup("review-hook", help="Reviews that a review app tells of.")
 
+# Who is at the command line, in the audit log.
+ACTOR = "command line"
+
 # Filled by app.py when the parts are wired together: what other rooms keep encrypted of a shop.
 rotated: list[Callable[[Session, int], None]] = []
 
@@ -35,7 +38,7 @@ def create_key(domain: str, name: str) -> None:
     with database().transaction() as session:
         shop_id = queries.shop_by_domain(session, domain).id
     with database().transaction(shop_id) as session:
-        click.echo(keys.create(session, shop_id, name))
+        click.echo(keys.create(session, shop_id, name, actor=ACTOR))
 
 
 @api_key.command("revoke")
@@ -46,7 +49,7 @@ def revoke_key(key: int, domain: str) -> None:
     with database().transaction() as session:
         shop_id = queries.shop_by_domain(session, domain).id
     with database().transaction(shop_id) as session:
-        if not keys.revoke(session, shop_id, key):
+        if not keys.revoke(session, shop_id, key, actor=ACTOR):
             raise click.ClickException(f"there is no working key {key}")
     click.echo(f"key {key} is revoked")
 

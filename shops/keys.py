@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core import clock, crypto
+from core.events import Happened, record
 from shops.models import ApiKey, Shop
 
 _TOKEN = re.compile(r"rapport_([0-9a-z]{1,13})_[A-Za-z0-9_-]{43}")
@@ -21,15 +22,17 @@ class Key(NamedTuple):
     key_id: int
 
 
-def create(session: Session, shop_id: int, name: str) -> str:
+def create(session: Session, shop_id: int, name: str, *, actor: str) -> str:
     """Make a key and return its token, which nobody can read again: only its hash is kept."""
     token = f"rapport_{_base36(shop_id)}_{crypto.random_secret()}"
-    session.add(ApiKey(shop_id=shop_id, name=name, digest=crypto.digest(token), created_at=clock.now()))
+    key = ApiKey(shop_id=shop_id, name=name, digest=crypto.digest(token), created_at=clock.now())
+    session.add(key)
     session.flush()
+    _tell(session, shop_id, "api_key.created", key.id, actor)
     return token
 
 
-def revoke(session: Session, shop_id: int, key_id: int) -> bool:
+def revoke(session: Session, shop_id: int, key_id: int, *, actor: str) -> bool:
     """Make a key useless from now on. False when the shop has no such key in use."""
     revoked = session.scalar(
         sa.update(ApiKey)
@@ -37,7 +40,13 @@ def revoke(session: Session, shop_id: int, key_id: int) -> bool:
         .values(revoked_at=clock.now())
         .returning(ApiKey.id)
     )
+    if revoked is not None:
+        _tell(session, shop_id, "api_key.revoked", key_id, actor)
     return revoked is not None
+
+
+def _tell(session: Session, shop_id: int, kind: str, key_id: int, actor: str) -> None:
+    record(session, [Happened(shop_id, kind, {"key_id": key_id}, clock.now(), actor=actor)])
 
 
 def claimed_shop(token: str) -> int | None:

@@ -87,7 +87,7 @@ def _api_token(session: Session, shop_id: int) -> str:
     """The demo's API token."""
     token = kept().get("api_token", "")
     if not keys.verify(session, token):
-        token = keys.create(session, shop_id, "demo")
+        token = keys.create(session, shop_id, "demo", actor="demo")
         _keep(api_token=token)
     return token
 

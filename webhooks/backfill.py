@@ -86,13 +86,14 @@ def begin(session: Session, shop_id: int) -> None:
     effects.request(session, [Wanted(shop_id, EFFECT, "")])
 
 
-def resume(session: Session, shop_id: int) -> None:
+def resume(session: Session, shop_id: int, *, actor: str) -> None:
     """Try again what failed, from where it came to. Raises Conflict when nothing has failed."""
     row = session.get(Backfill, shop_id, with_for_update=True)
     if row is None or row.state != "failed":
         raise Conflict("the shop's past is not waiting to be tried again", code="no_failed_backfill")
     row.state, row.tries, row.error = "running", 0, None
     session.flush()
+    record(session, [Happened(shop_id, "backfill.retried", {"stage": row.stage}, clock.now(), actor=actor)])
     effects.request(session, [Wanted(shop_id, EFFECT, "")])
 
 

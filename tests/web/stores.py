@@ -90,5 +90,5 @@ def open_store(app: Flask, domain: str) -> Store:
         session.flush()
     with database().transaction(shop.id) as session:
         programs.publish(session, shop.id, demo_program(), effective_from=NOW - 400 * DAY, actor="test")
-        token = keys.create(session, shop.id, "test")
+        token = keys.create(session, shop.id, "test", actor="test")
     return Store(app, shop.id, token)

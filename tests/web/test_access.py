@@ -70,8 +70,8 @@ def test_a_revoked_key_opens_nothing(store: Store) -> None:
     with database().transaction(store.shop_id) as session:
         key = keys.verify(session, store.token)
         assert key is not None
-        assert keys.revoke(session, store.shop_id, key.key_id)
-        assert not keys.revoke(session, store.shop_id, key.key_id)
+        assert keys.revoke(session, store.shop_id, key.key_id, actor="test")
+        assert not keys.revoke(session, store.shop_id, key.key_id, actor="test")
     assert store.get("/rewards").status_code == 401
 
 
@@ -96,7 +96,7 @@ def test_a_token_of_one_shop_renamed_to_another_opens_neither(store: Store, othe
 @pytest.mark.parametrize("shop_id", [1, 35, 36, 10**9, 2**63 - 1])
 def test_a_token_names_its_shop(app: Flask, shop_id: int) -> None:
     with database().transaction(shop_id) as session:
-        token = keys.create(session, shop_id, "till")
+        token = keys.create(session, shop_id, "till", actor="test")
     assert keys.claimed_shop(token) == shop_id
 
 

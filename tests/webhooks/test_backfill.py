@@ -155,11 +155,11 @@ def test_one_that_never_comes_whole_is_told_and_tried_again(store: Running, hous
     assert last.state == "failed"
     assert last.error == "Shopify could not gather the shop's customers (INTERNAL_SERVER_ERROR)"
     with house.database.transaction(shop) as session:
-        backfill.resume(session, shop)
+        backfill.resume(session, shop, actor="test")
         assert session.scalars(sa.select(effects.Effect.kind)).all() == [backfill.EFFECT]
     assert carry_on(house, shop)[-1].state == "done"
     with house.database.transaction(shop) as session, pytest.raises(Conflict):
-        backfill.resume(session, shop)
+        backfill.resume(session, shop, actor="test")
 
 
 def test_a_shop_that_forbids_it_is_told_at_once(store: Running, house: House, shop: int) -> None:

@@ -58,7 +58,7 @@ def fresh(past: Progress | None, now: datetime) -> bool:
 @post("/settings/past/retry")
 def retry_backfill(desk: Desk) -> Answer:
     """Bring the past in from where that failed."""
-    backfill.resume(desk.session, desk.shop_id)
+    backfill.resume(desk.session, desk.shop_id, actor=desk.actor)
     return go("arrival", said=_("It is being tried again."))
 
 

@@ -1,6 +1,6 @@
 """What came from Shopify and what was sent there: what failed, what waits, and the proof that nothing is missing."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from flask import render_template, request
@@ -8,6 +8,7 @@ from flask import render_template, request
 from core import effects
 from core.effects import Effect
 from core.errors import NotFound
+from core.events import Happened, record
 from core.i18n import N_, _, ngettext
 from web.merchant.desk import ID, Answer, Desk, go, page, post
 from webhooks import drain, proof
@@ -61,6 +62,7 @@ def retry_delivery(desk: Desk, delivery_id: int) -> Answer:
     """Try a failed delivery again."""
     if not drain.retry(desk.session, desk.shop_id, delivery_id):
         raise NotFound("there is no such failed delivery", code="no_delivery")
+    _tell(desk, "delivery.retried", delivery_id=delivery_id)
     return go("deliveries", said=_("Tried again. If it fails once more, it comes back to this list."))
 
 
@@ -69,6 +71,7 @@ def retry_all(desk: Desk) -> Answer:
     """Try everything again that failed: deliveries and effects."""
     drain.retry(desk.session, desk.shop_id)
     effects.retry(desk.session, desk.shop_id)
+    _tell(desk, "deliveries.retried")
     return go("deliveries", said=_("Everything is being tried again."))
 
 
@@ -78,7 +81,12 @@ def retry_effect(desk: Desk) -> Answer:
     kind, target = request.form.get("kind", "")[:100], request.form.get("target", "")[:200]
     if not effects.retry(desk.session, desk.shop_id, kind, target):
         raise NotFound("there is no such failed effect", code="no_effect")
+    _tell(desk, "effect.retried", kind=kind)
     return go("deliveries", said=_("Tried again. If it fails once more, it comes back to this list."))
+
+
+def _tell(desk: Desk, kind: str, **data: Any) -> None:
+    record(desk.session, [Happened(desk.shop_id, kind, data, desk.now, actor=desk.actor)])
 
 
 def effect_name(kind: str) -> str:

@@ -6,12 +6,14 @@ import sqlalchemy as sa
 from flask import render_template, request
 
 from core.errors import InvalidInput, RapportError
+from core.events import Event
 from core.i18n import N_, _
 from loyalty import privacy
 from loyalty.models import Member
 from shops import connections, keys, operations, plans
 from shops.appearance import Appearance, appearance_of
 from shops.models import ApiKey
+from web.merchant import timeline
 from web.merchant.desk import ID, Answer, Desk, go, page, post
 
 MOST_NAME = 60
@@ -58,13 +60,13 @@ def create_key(desk: Desk) -> Answer:
     name = " ".join(request.form.get("name", "").replace("\x00", "").split())
     if not 0 < len(name) <= MOST_NAME:
         return _shown(desk, wrong_key=_("Give the key a name of at most 60 characters.")), 422
-    return _shown(desk, token=keys.create(desk.session, desk.shop_id, name))
+    return _shown(desk, token=keys.create(desk.session, desk.shop_id, name, actor=desk.actor))
 
 
 @post(f"/settings/keys/<{ID}:key_id>/revoke")
 def revoke_key(desk: Desk, key_id: int) -> Answer:
     """End a key for good."""
-    if not keys.revoke(desk.session, desk.shop_id, key_id):
+    if not keys.revoke(desk.session, desk.shop_id, key_id, actor=desk.actor):
         raise InvalidInput(_("There is no such key in use."), code="no_key")
     return go("settings", said=_("Revoked. Whatever used this key is refused from now on."))
 
@@ -109,6 +111,7 @@ def _shown(desk: Desk, **told: Any) -> str:
     shown = {
         "look": look.model_dump(),
         "keys": session.scalars(known).all(),
+        "makers": _makers(desk),
         "plan": plans.standing(shop, session.scalar(members) or 0),
         "returning": operations.returning(shop),
         "channels": {name: name in (shop.settings or {}) for name in connections.CHANNELS},
@@ -117,3 +120,9 @@ def _shown(desk: Desk, **told: Any) -> str:
         "faults": {},
     }
     return render_template("merchant/settings.html", **(shown | told))
+
+
+def _makers(desk: Desk) -> dict[int, str]:
+    """Who made each key, in words."""
+    made = sa.select(Event).where(Event.shop_id == desk.shop_id, Event.kind == "api_key.created")
+    return {row.data["key_id"]: timeline.who(desk, row.actor) for row in desk.session.scalars(made)}

@@ -62,7 +62,7 @@ def store(shopify: Running, klaviyo: Account, app: Flask, monkeypatch: pytest.Mo
     answer = httpx.post(f"{shopify.url}/sandbox/{DEMO.domain}/session-token").json()
     shop_id = operations.install(database(), answer["session_token"], prepare)
     with database().transaction(shop_id) as session:
-        token = keys.create(session, shop_id, "test")
+        token = keys.create(session, shop_id, "test", actor="test")
     return Store(app, shop_id, token)
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from core import clock
 from core.db import database
 from core.effects import Effect
+from core.events import Event
 from loyalty import programs
 from shops.models import Shop
 from tests.web.merchant.conftest import Office
@@ -59,6 +60,9 @@ def test_what_failed_is_tried_again_by_its_own_merchant(office: Office, other_of
     assert office.post("/settings/past/retry").status_code == 303
     assert "Your orders are coming in" in office.text("/settings/past/progress")
     assert "shopify.backfill" in effects_of(office)
+    with database().transaction(office.store.shop_id) as session:
+        tried = session.scalars(sa.select(Event).where(Event.kind == "backfill.retried")).one()
+        assert (tried.actor, tried.data) == ("merchant:41", {"stage": "orders"})
 
 
 def begins(office: Office, moment: datetime) -> None:

@@ -40,6 +40,7 @@ def test_a_key_is_shown_once_and_revoked(office: Office, other_office: Office) -
     again = office.text("/settings")
     assert token not in again
     assert "Till" in again
+    assert "· you" in again
     with database().transaction(office.store.shop_id) as session:
         key = keys.verify(session, token)
         assert key
@@ -48,6 +49,9 @@ def test_a_key_is_shown_once_and_revoked(office: Office, other_office: Office) -
     with database().transaction(office.store.shop_id) as session:
         assert keys.verify(session, token) is None
         assert session.scalar(sa.select(sa.func.count()).where(ApiKey.revoked_at.is_not(None))) == 1
+    assert told(office, "api_key.created") == ["test", "merchant:41"]
+    assert told(office, "api_key.revoked") == ["merchant:41"]
+    assert told(other_office, "api_key.revoked") == []
     assert office.post("/settings/keys", name=" ").status_code == 422
 
 
