@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from flask import render_template, request
 
 from core.errors import InvalidInput
-from core.i18n import _, money
+from core.i18n import _, day, money
 from core.money import minor_digits
 from loyalty.models import ProgramDraft
 from loyalty.program import demo_program
@@ -18,6 +18,7 @@ from web.merchant import examples, sentences
 from web.merchant.desk import ID, Answer, Desk, go, page, post
 from web.merchant.fields import Setting, is_moment
 from web.merchant.sentences import Document, Made, Place, Rewritten, Row
+from web.merchant.timeline import who
 
 
 class Work(NamedTuple):
@@ -201,15 +202,25 @@ def discard_program(desk: Desk) -> Answer:
 def program_history(desk: Desk) -> Answer:
     """Every version there was or will be, newest first."""
     listed = queries.versions(desk.session, desk.shop_id)
-    return render_template("merchant/program_history.html", versions=listed[::-1], zone=desk.zone, desk=desk)
+    told = [(one, in_force_when(desk, one), who(desk, one.row.actor)) for one in reversed(listed)]
+    return render_template("merchant/program_history.html", versions=told)
+
+
+def in_force_when(desk: Desk, listed: queries.Listed) -> str:
+    """In which days a version was, is or will be in force. What an app starts with holds for all that came before."""
+    start, until = listed.row.effective_from, listed.until
+    days = {"start": day(start, desk.zone), "until": day(until, desk.zone) if until else ""}
+    if start >= desk.shop.installed_at:
+        return _("%(start)s to %(until)s", **days) if until else _("from %(day)s", day=days["start"])
+    return _("from the beginning until %(until)s", **days) if until else _("from the beginning")
 
 
 @page(f"/program/versions/<{ID}:version>")
 def program_version(desk: Desk, version: int) -> Answer:
     """An old version, and what going back to it would change."""
     found = queries.version(desk.session, desk.shop_id, version)
-    told = shown(desk, found.row.document)
-    return render_template("merchant/program_version.html", listed=found, zone=desk.zone, **told)
+    told = shown(desk, found.row.document) | {"when": in_force_when(desk, found), "by": who(desk, found.row.actor)}
+    return render_template("merchant/program_version.html", listed=found, **told)
 
 
 @post(f"/program/versions/<{ID}:version>/again")

@@ -40,7 +40,9 @@ def test_from_a_draft_to_a_version_and_back(office: Office) -> None:
     assert office.post("/program/publish", when="now", seen=seen[1], note="Spring").status_code == 303
     document = office.store.get("/program").json["document"]
     assert (document["orders"]["points_per_unit"], document["rewards"][-1]["key"]) == ("2", "coffee-on-us")
-    assert "Spring" in office.text("/program/history")
+    history = office.text("/program/history")
+    assert "Spring" in history
+    assert re.search(r"<small>from [^<]+ · <bdi>you</bdi></small>", history)
     assert "Orders now earn 1 per currency unit instead of 2." in office.text("/program/versions/1")
     assert office.post("/program/versions/1/again").status_code == 303
     assert office.store.get("/program").json["document"]["orders"]["points_per_unit"] == "1"
