@@ -28,6 +28,9 @@ welcome: list[Callable[[Session, int], object]] = []
 
 # In a shop's settings while its merchant has not said whether the past goes on: see `returning`.
 _RETURNING = "returning"
+# In a shop's settings: after how many days without an order its members are at risk, and what may be chosen.
+QUIET = "quiet_days"
+QUIET_DAYS, QUIET_LEAST, QUIET_MOST = 90, 14, 365
 
 
 class Opened(NamedTuple):
@@ -249,3 +252,18 @@ def set_appearance(session: Session, shop_id: int, given: Any, *, actor: str) ->
         shop.settings = {**(shop.settings or {}), appearance.KEY: chosen.model_dump(mode="json")}
         record(session, [Happened(shop_id, "appearance.set", {"changed": changed}, clock.now(), actor=actor)])
     return chosen
+
+
+def quiet_days(shop: Shop) -> int:
+    """After how many days without an order a member of this shop is at risk."""
+    return int((shop.settings or {}).get(QUIET, QUIET_DAYS))
+
+
+def set_quiet_days(session: Session, shop_id: int, days: int, *, actor: str) -> None:
+    """From now on members are at risk after so many days without an order. Raises InvalidInput (`bad_days`)."""
+    if days not in range(QUIET_LEAST, QUIET_MOST + 1):
+        raise InvalidInput(f"choose from {QUIET_LEAST} to {QUIET_MOST} days", code="bad_days")
+    shop = session.scalars(sa.select(Shop).where(Shop.id == shop_id).with_for_update()).one()
+    if quiet_days(shop) != days:
+        shop.settings = {**(shop.settings or {}), QUIET: days}
+        record(session, [Happened(shop_id, "at_risk.days_set", {"days": days}, clock.now(), actor=actor)])

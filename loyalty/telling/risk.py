@@ -10,16 +10,17 @@ from core.db import Database
 from core.events import Event, Happened, record
 from loyalty.models import Member
 from shops import connections
+from shops.models import Shop
+from shops.operations import quiet_days
 from shops.queries import installed_shop_ids
 
-AFTER = timedelta(days=90)
 # Who has been away for longer than this when a shop connects is gone, not at risk.
 LOOK_BACK = timedelta(days=7)
 BATCH = 500
 
 
 def find(database: Database) -> int:
-    """Note everybody whose last order is 90 days ago by now, in shops that are connected. Returns how many."""
+    """Note whose last order is as long ago now as their shop chose, in shops that are connected. Returns how many."""
     shops = installed_shop_ids(database)
     with database.transaction(*shops) as session:
         wanted = {one for channel in connections.CHANNELS for one in connections.connected(session, channel, shops)}
@@ -36,6 +37,7 @@ def find(database: Database) -> int:
 
 def note(session: Session, shop_id: int, now: datetime) -> int:
     """Record `member.at_risk` of some more members. Returns of how many."""
+    since = now - timedelta(days=quiet_days(session.get_one(Shop, shop_id)))
     said = sa.select(Event.id).where(
         Event.shop_id == shop_id, Event.member_id == Member.id, Event.kind == "member.at_risk",
         Event.occurred_at > Member.last_order_at,
@@ -43,8 +45,8 @@ def note(session: Session, shop_id: int, now: datetime) -> int:
     quiet = session.execute(
         sa.select(Member.id, Member.last_order_at)
         .where(
-            Member.shop_id == shop_id, Member.last_order_at <= now - AFTER,
-            Member.last_order_at > now - AFTER - LOOK_BACK, Member.merged_into.is_(None),
+            Member.shop_id == shop_id, Member.last_order_at <= since,
+            Member.last_order_at > since - LOOK_BACK, Member.merged_into.is_(None),
             Member.closed_at.is_(None), Member.erased_at.is_(None), ~said.exists(),
         )
         .order_by(Member.id)

@@ -115,6 +115,11 @@ def reach(session: Session, shop: Shop, audience: Audience, at: datetime) -> Rea
     return Reach(members, live, held_back, session.scalars(sample).all())
 
 
+def any_card(session: Session, shop_id: int) -> bool:
+    """Whether anybody has a card at all."""
+    return bool(session.scalar(sa.select(sa.exists().where(Pass.shop_id == shop_id))))
+
+
 # After it was sent.
 
 

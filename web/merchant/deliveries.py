@@ -81,7 +81,7 @@ def retry_effect(desk: Desk) -> Answer:
     kind, target = request.form.get("kind", "")[:100], request.form.get("target", "")[:200]
     if not effects.retry(desk.session, desk.shop_id, kind, target):
         raise NotFound("there is no such failed effect", code="no_effect")
-    _tell(desk, "effect.retried", kind=kind)
+    _tell(desk, "effect.retried", effect=kind)
     return go("deliveries", said=_("Tried again. If it fails once more, it comes back to this list."))
 
 

@@ -311,11 +311,19 @@ def _reach(desk: Desk, composed: Composed) -> dict[str, Any]:
     sample = [(member, names.get(member.tier_key, member.tier_key)) for member in reach.sample]
     return {
         "reach": reach,
+        "nobody": "" if reach.members else _nobody(desk),
         "texts": texts(said),
         "sample": sample,
         "title": composed.title,
         "shop_name": desk.shop.name,
     }
+
+
+def _nobody(desk: Desk) -> str:
+    """Why a message would reach nobody."""
+    if queries.any_card(desk.session, desk.shop_id):
+        return _("Nobody with a card is in this audience, so nobody would get this.")
+    return _("Nobody has a card yet, so nobody would get this. Members add theirs from their rewards page.")
 
 
 def _whom(desk: Desk, audience: Audience) -> list[str]:

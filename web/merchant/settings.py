@@ -71,6 +71,17 @@ def revoke_key(desk: Desk, key_id: int) -> Answer:
     return go("settings", said=_("Revoked. Whatever used this key is refused from now on."))
 
 
+@post("/settings/at-risk")
+def set_at_risk(desk: Desk) -> Answer:
+    """After how many days without an order a member is at risk."""
+    try:
+        operations.set_quiet_days(desk.session, desk.shop_id, request.form.get("days", 0, int), actor=desk.actor)
+    except InvalidInput:
+        said = _("Choose from %(least)s to %(most)s days.", least=operations.QUIET_LEAST, most=operations.QUIET_MOST)
+        return _shown(desk, quiet=request.form.get("days", "")[:9], wrong_quiet=said), 422
+    return go("settings", said=_("Kept. It holds from the next look on, within the hour."))
+
+
 @post("/settings/connections/<channel>")
 def connect(desk: Desk, channel: str) -> Answer:
     """Tell Shopify Flow or Klaviyo what happens, or tell it nothing more."""
@@ -115,6 +126,8 @@ def _shown(desk: Desk, **told: Any) -> str:
         "plan": plans.standing(shop, session.scalar(members) or 0),
         "returning": operations.returning(shop),
         "channels": {name: name in (shop.settings or {}) for name in connections.CHANNELS},
+        "quiet": operations.quiet_days(shop),
+        "quiet_range": (operations.QUIET_LEAST, operations.QUIET_MOST),
         "fonts": FONTS,
         "corners": CORNERS,
         "faults": {},

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from flask import Flask
 
+import shops.operations
 from core import clock, effects
 from core.config import settings
 from core.db import database
@@ -200,6 +201,17 @@ def test_members_at_risk_are_found_once(shopify: Running, store: Store) -> None:
     assert [risk.find(database()) for _ in range(2)] == [1, 0]
     tell(store)
     assert started(shopify) == [("member-at-risk", {"customer_id": CUSTOMER, "Days": 91, "Balance": 130})]
+
+
+def test_a_shop_chooses_when_members_are_at_risk(store: Store) -> None:
+    connect(store)
+    store.settle(store.order(1, store.customer(CUSTOMER), at=NOW - 40 * DAY))
+    with database().transaction(store.shop_id) as session:
+        shops.operations.set_quiet_days(session, store.shop_id, 45, actor="test")
+    assert risk.find(database()) == 0
+    with database().transaction(store.shop_id) as session:
+        shops.operations.set_quiet_days(session, store.shop_id, 35, actor="test")
+    assert [risk.find(database()) for _ in range(2)] == [1, 0]
 
 
 def test_every_signal_has_a_trigger_that_fits_it() -> None:

@@ -3,7 +3,9 @@
 import sqlalchemy as sa
 from flask import Flask
 
+from core import clock
 from core.db import database
+from core.effects import Effect
 from core.events import Event
 from tests.web.merchant.conftest import Office
 from webhooks.models import Delivery
@@ -40,6 +42,7 @@ EVENTS = {
     "merchant.set_appearance": "appearance.set",
     "merchant.create_key": "api_key.created",
     "merchant.revoke_key": "api_key.revoked",
+    "merchant.set_at_risk": "at_risk.days_set",
     "merchant.connect": "flow.connected",
     "merchant.decide_past": "shop.past_kept",
     "merchant.invite": "staff.invited",
@@ -79,11 +82,18 @@ def test_trying_again_is_told(office: Office) -> None:
     with database().transaction(office.store.shop_id) as session:
         row = {"webhook_id": "1", "topic": "orders/paid", "body": b"{}", "state": "failed"}
         session.execute(sa.insert(Delivery).values(shop_id=office.store.shop_id, received_at=sa.func.now(), **row))
+        failed = {"kind": "wallet.apple", "target": "7", "state": "failed"}
+        session.add(Effect(shop_id=office.store.shop_id, due_at=clock.now(), requested_at=clock.now(), **failed))
         (delivery,) = session.scalars(sa.select(Delivery.id))
     assert office.post(f"/deliveries/{delivery}/retry").status_code == 303
+    assert office.post("/deliveries/effect", kind="wallet.apple", target="7").status_code == 303
     assert office.post("/deliveries/retry").status_code == 303
     with database().transaction(office.store.shop_id) as session:
         found = session.scalars(sa.select(Event).where(Event.kind.contains("retried")).order_by(Event.id))
         told = [(row.kind, row.actor, row.data) for row in found]
     here = "merchant:41"
-    assert told == [("delivery.retried", here, {"delivery_id": delivery}), ("deliveries.retried", here, {})]
+    assert told == [
+        ("delivery.retried", here, {"delivery_id": delivery}),
+        ("effect.retried", here, {"effect": "wallet.apple"}),
+        ("deliveries.retried", here, {}),
+    ]

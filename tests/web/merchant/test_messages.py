@@ -60,6 +60,15 @@ def test_a_message_is_written_seen_sent_and_cancelled(office: Office) -> None:
 
 def test_nothing_is_sent_to_nobody(office: Office) -> None:
     number = drafted(office)
+    page = office.text(f"/wallet/messages/{number}")
+    assert "Nobody has a card yet, so nobody would get this." in page
+    assert "Send now" not in page
+    assert "Nobody has a card yet" in office.post("/wallet/messages/preview", **said()).text
+    member_with_card(office)
+    none = said(whom="some", points_at_least="1000000")
+    assert "Nobody with a card is in this audience" in office.post("/wallet/messages/preview", **none).text
+    assert "Send now" in office.text(f"/wallet/messages/{number}")
+    number = drafted(office, whom="some", points_at_least="1000000")
     answer = office.post(f"/wallet/messages/{number}/send", edits="1")
     assert (answer.status_code, "Nobody with a card" in answer.text) == (409, True)
 
@@ -111,7 +120,7 @@ def test_an_audience_is_kept_and_shown_again(office: Office) -> None:
     assert row.audience == {"points_at_least": 50, "quiet_days": 3, "wallet": "apple"}
     page = office.text(f"/wallet/messages/{number}")
     assert 'value="50"' in page
-    assert "0 members with a card are in this audience" in page
+    assert "Nobody with a card is in this audience" in page
 
 
 def test_how_many_a_member_gets_is_set(office: Office) -> None:

@@ -55,6 +55,18 @@ def test_a_key_is_shown_once_and_revoked(office: Office, other_office: Office) -
     assert office.post("/settings/keys", name=" ").status_code == 422
 
 
+def test_a_shop_says_when_members_are_at_risk(office: Office, other_office: Office) -> None:
+    assert 'value="90"' in office.text("/settings")
+    for wrong in ("", "13", "366", "-1", "x", "9" * 30):
+        answer = office.post("/settings/at-risk", days=wrong)
+        assert (answer.status_code, "Choose from 14 to 365 days." in answer.text) == (422, True), wrong
+    for _again in range(2):
+        assert office.post("/settings/at-risk", days="45").status_code == 303
+    assert 'value="45"' in office.text("/settings")
+    assert 'value="90"' in other_office.text("/settings")
+    assert told(office, "at_risk.days_set") == ["merchant:41"]
+
+
 def test_channels_are_connected_and_left(office: Office) -> None:
     assert office.post("/settings/connections/klaviyo", key="sk_no").status_code == 422
     office.post("/settings/connections/klaviyo", key="pk_" + "a" * 34)
