@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Frame, Page, sync_playwright
@@ -29,6 +29,16 @@ MERCHANT = (
     "", "members", "program", "referrals", "referrals/review", "referrals/payouts", "wallet", "wallet/messages",
     "staff", "deliveries", "import", "settings", "guide",
 )  # fmt: skip
+# What a merchant may be at: a campaign, a question, and a reward whose price is missing.
+DRAFT: dict[str, Any] = {
+    "bonuses": [{"key": "weekend", "name": "Double points weekend", "multiplier": "2", "starts_at": "2026-11-27"}],
+    "activities": [
+        {"key": "taste", "kind": "question", "name": "Your taste", "points": 20, "question": "Espresso or filter?",
+         "choices": ["Espresso", "Filter"]},
+    ],
+    "rewards": [{"key": "mug", "name": "The mug", "kind": "free_product", "products": [8072401], "amount": 1800,
+                 "cost": 0, "per_member": 1}],
+}  # fmt: skip
 
 
 class Stop(NamedTuple):
@@ -64,7 +74,8 @@ class Tour:
 
     def go(self) -> list[Stop]:
         """All faces; a page that is not there is told and left out."""
-        for walk in (self.portal, self.languages, self.friends, self.merchant, self.staff, self.components):
+        walks = (self.portal, self.languages, self.friends, self.merchant, self.program, self.staff, self.components)
+        for walk in walks:
             try:
                 walk()
             except Exception as error:
@@ -117,6 +128,32 @@ class Tour:
             frame = self._frame(page)
             frame.get_by_role("link", name="Noor Haddad").click()
             self.shoot(page, "merchant", "a member", whole=False)
+
+    def program(self) -> None:
+        """The program's form as a whole, live and as a draft with something wrong in it, in languages that order words
+        otherwise; and the pages around it."""
+        document = self.api.get("/program").json()["document"]
+        # In a frame the window is all that is seen: it is made as high as the form.
+        tall = {"width": SIZES[self.size][0], "height": 4200}
+        with self._draft(document | DRAFT):
+            for language in ("en", "ja", "ar", "de"):
+                with self.visitor(locale=language) as context:
+                    page = context.new_page()
+                    page.set_viewport_size(tall)  # type: ignore[arg-type]
+                    page.goto(f"{self.facts['merchant_url'].rstrip('/')}/program?locale={language}")
+                    self.shoot(page, "merchant", f"a program with a fault, in {language}", whole=False)
+        with self._draft(document | DRAFT | {"rewards": document["rewards"]}), self.visitor() as context:
+            page = context.new_page()
+            for path in ("program/review", "program/history", "program/versions/1"):
+                page.goto(f"{self.facts['merchant_url'].rstrip('/')}/{path}")
+                self.shoot(page, "merchant", path, whole=False)
+
+    @contextmanager
+    def _draft(self, document: dict[str, Any]) -> Iterator[None]:
+        """The shop with this draft, and then without one."""
+        self.api.put("/program/draft", json={"document": document, "updated_at": None}).raise_for_status()
+        yield
+        self.api.delete("/program/draft").raise_for_status()
 
     def staff(self) -> None:
         with self.visitor() as context:

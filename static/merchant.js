@@ -90,7 +90,7 @@ document.addEventListener("click", (event) => {
   form?.dispatchEvent(new Event("input", { bubbles: true }));
 });
 document.addEventListener("reset", (event) => setTimeout(() => {
-  if (event.target.matches("form[data-saves]")) { show(event.target); event.target.dispatchEvent(new Event("input", { bubbles: true })); }
+  if (event.target.matches("form[data-saves]")) { depends(event.target); show(event.target); event.target.dispatchEvent(new Event("input", { bubbles: true })); }
 }));
 
 // Shopify's own bar doesn't let go either: it shakes until one has saved or discarded.

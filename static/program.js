@@ -11,6 +11,14 @@ function clear(form) {
   }
 }
 
+// What is wrong is shown even where a choice has folded it away.
+function reveal(field) {
+  for (let hidden = field.closest("[data-when][hidden]"); hidden; hidden = field.closest("[data-when][hidden]")) {
+    hidden.hidden = false;
+    for (const one of hidden.querySelectorAll("input, select, textarea")) one.disabled = false;
+  }
+}
+
 function mark(form, name, sentence) {
   const field = document.getElementById(`f-${name}`);
   if (!field || !form.contains(field)) return;
@@ -25,10 +33,15 @@ function mark(form, name, sentence) {
   field.setAttribute("aria-invalid", "true");
   field.setAttribute("aria-describedby", said.id);
   (field.closest(".m-says, .r-field, .m-many, .r-check") ?? field).after(said);
+  reveal(field);
 }
+
+const found = (root) => { for (const field of root.querySelectorAll("[aria-invalid]")) reveal(field); };
+found(document);
 
 document.addEventListener("htmx:load", (event) => {
   const seen = event.target;
+  found(seen);
   if (seen.id !== "preview" && seen.id !== "phone") return;
   const form = seen.closest("form");
   if (!form) return;

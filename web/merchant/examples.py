@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 
-from core.i18n import _, money, ngettext, number, points
+from core.i18n import _, isolated, listed, money, ngettext, number, points
 from core.money import minor_digits
 from loyalty.earning.rules import target
 from loyalty.program import Program, Tier
@@ -27,6 +27,7 @@ def summary(program: Program, currency: str) -> list[str]:
     told = [_("Points for every %(one)s spent: %(rates)s.", one=one, rates=", ".join(rates))]
     if program.joining.points:
         told.append(_("Joining brings %(points)s.", points=points(program.joining.points)))
+    told += _beside(program)
     voice = Voice(program, currency)
     climbs = [f"{tier.name} {voice.measured(tier.threshold)}" for tier in program.ladder.tiers[1:]]
     if climbs:
@@ -41,6 +42,20 @@ def summary(program: Program, currency: str) -> list[str]:
         told.append(_("A friend gets %(friend)s, the member %(referrer)s.", **gets))
     never = program.expiry is None
     told.append(_("Points never expire.") if never else _("Points expire %(when)s.", when=_lasting(program)))
+    return told
+
+
+def _beside(program: Program) -> list[str]:
+    """What else brings points, by its name: bonuses, and what members do beside buying."""
+    told = []
+    if program.bonuses:
+        names = listed([isolated(bonus.name) for bonus in program.bonuses])
+        told.append(_("More points for orders: %(names)s.", names=names))
+    if program.activities:
+        each = [
+            _("%(name)s %(points)s", name=isolated(one.name), points=number(one.points)) for one in program.activities
+        ]
+        told.append(_("Points beside buying: %(activities)s.", activities=listed(each)))
     return told
 
 

@@ -17,7 +17,7 @@ from tests.web.merchant.conftest import Office
 from tests.web.merchant.forms import fields_of, form_of
 from tests.web.merchant.programs import ODD, RICH
 from web.merchant.fields import EXACT, IDS, MONEY, WHOLE, Setting
-from web.merchant.sentences import applied, key_of, setting_of
+from web.merchant.sentences import applied, key_of, of_today, setting_of
 
 
 def draft(office: Office, document: Any) -> None:
@@ -73,6 +73,13 @@ def made(document: Any, currency: str = "USD", **fields: Any) -> Any:
     for name, value in fields.items():
         form.setlist(name, value if isinstance(value, list) else [value])
     return applied(document, form, setting_of(document, currency, "UTC")).document
+
+
+def test_a_version_of_long_ago_is_opened_as_programs_are_written_now() -> None:
+    old = {"name": "Old", "ladder": RICH["ladder"], "expiry_days": None, "referral": {"friend_amount": 500}}
+    document = of_today(old)
+    assert (document["expiry"], document["referral"]["friend"]["amount"]) == (None, 500)
+    assert of_today(RICH) == RICH
 
 
 CHANGES: list[tuple[dict[str, Any], tuple[Any, ...], Any]] = [
@@ -178,6 +185,13 @@ def test_a_hostile_form_is_answered_with_a_sentence_and_loses_nothing_else(offic
         assert after[name] == untouched[name]
     assert after["rewards"][1:] == untouched["rewards"][1:]
     assert office.get("/program").status_code == 200
+
+
+def test_the_summary_tells_of_campaigns_and_activities(office: Office) -> None:
+    draft(office, RICH)
+    page = office.text("/program")
+    assert "More points for orders: Weekend and First." in page
+    assert "Doing birthday 100" in page
 
 
 def test_an_empty_form_changes_nothing(office: Office) -> None:
