@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, model_validator
 
+from core.i18n import N_
 from loyalty.program.earning import Activity, Bonus, JoiningRule, OrderRule
 from loyalty.program.ladder import Ladder, Tier
 from loyalty.program.parts import Contradiction, Key, Name, Part, Whole, check_keys
@@ -32,7 +33,7 @@ def time_zones() -> frozenset[str]:
 
 def _known_zone(name: str) -> str:
     if name not in time_zones():
-        raise ValueError("must be a time zone, such as Europe/Berlin")
+        raise Contradiction(N_("%(field)s must be a time zone, such as Europe/Berlin."))
     return name
 
 
@@ -55,7 +56,7 @@ class Expiry(Part):
     @model_validator(mode="after")
     def lasts_one_time(self) -> Self:
         if (self.months is None) == (self.days is None):
-            raise ValueError("must have either months or days")
+            raise Contradiction(N_("%(field)s must have either months or days."))
         return self
 
 
@@ -106,7 +107,8 @@ class Program(Part):
         check_keys(_placed("rewards", self.rewards))
         for *path, key in (*rules, *_placed("activities", self.activities)):
             if key in RESERVED:
-                raise Contradiction(f"must not be {key!r}, which has a meaning of its own", *path, "key")
+                message = N_("%(field)s must not be '%(key)s', which has a meaning of its own.")
+                raise Contradiction(message, *path, "key", key=key)
         return self
 
     @model_validator(mode="after")
@@ -115,11 +117,14 @@ class Program(Part):
         for path, part in self._parts():
             for key in part.tiers:
                 if key not in known:
-                    raise Contradiction(f"must be tiers of the ladder, which has no {key!r}", *path, "tiers")
+                    message = N_("%(field)s must be tiers of the ladder, which has no '%(key)s'.")
+                    raise Contradiction(message, *path, "tiers", key=key)
         for place, held in enumerate(self.referral.tiers):
             if held.tier not in known:
                 path = ("referral", "tiers", place, "tier")
-                raise Contradiction(f"must be a tier of the ladder, which has no {held.tier!r}", *path)
+                raise Contradiction(
+                    N_("%(field)s must be a tier of the ladder, which has no '%(key)s'."), *path, key=held.tier
+                )
         return self
 
     @model_validator(mode="after")
@@ -127,7 +132,8 @@ class Program(Part):
         seen: set[str] = set()
         for place, activity in enumerate(self.activities):
             if activity.kind in seen & ALONE:
-                raise Contradiction(f"must not be {activity.kind!r} twice: one such rule is all", "activities", place)
+                message = N_("%(field)s must not be '%(kind)s' twice: one such rule is all.")
+                raise Contradiction(message, "activities", place, kind=activity.kind)
             seen.add(activity.kind)
         return self
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from core.i18n import N_
 from loyalty.program.parts import (
     Award,
     Contradiction,
@@ -82,9 +83,9 @@ class Bonus(Rule):
     @model_validator(mode="after")
     def gives_one_thing(self) -> Self:
         if (self.points > 0) == (self.multiplier is not None):
-            raise ValueError("must have either points or a multiplier")
+            raise Contradiction(N_("%(field)s must have either points or a multiplier."))
         if self.multiplier is not None and self.multiplier <= 1:
-            raise Contradiction("must be more than 1", "multiplier")
+            raise Contradiction(N_("%(field)s must be more than 1."), "multiplier")
         return self
 
 
@@ -99,9 +100,9 @@ class JoiningRule(Rule):
     @model_validator(mode="after")
     def is_for_everyone(self) -> Self:
         if self.tiers:
-            raise Contradiction("must be empty: new members have no tier yet", "tiers")
+            raise Contradiction(N_("%(field)s must be empty: new members have no tier yet."), "tiers")
         if self.limit.limits:
-            raise Contradiction("must be empty: a member joins only once", "limit")
+            raise Contradiction(N_("%(field)s must be empty: a member joins only once."), "limit")
         return self
 
 

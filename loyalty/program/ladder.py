@@ -6,9 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from core.i18n import N_
 from loyalty.program.parts import Boost, Contradiction, Key, Money, Multiplier, Name, Part, Points, Whole, check_keys
-
-_NEEDS_YEARS = "it needs a period that ends, such as calendar_year"
 
 
 class Tier(Part):
@@ -38,7 +37,7 @@ class Tier(Part):
     @model_validator(mode="after")
     def keeping_is_no_harder(self) -> Self:
         if self.keep is not None and self.keep > self.threshold:
-            raise Contradiction("must not be more than the threshold", "keep")
+            raise Contradiction(N_("%(field)s must not be more than the threshold."), "keep")
         return self
 
     @property
@@ -73,15 +72,19 @@ class Ladder(Part):
     def climbs(self) -> Self:
         check_keys([("tiers", place, tier.key) for place, tier in enumerate(self.tiers)])
         if self.tiers[0].threshold != 0:
-            raise Contradiction("must be 0, so that every member has a tier", "tiers", 0, "threshold")
+            raise Contradiction(N_("%(field)s must be 0, so that every member has a tier."), "tiers", 0, "threshold")
         for place, (below, above) in enumerate(pairwise(self.tiers), start=1):
+            at = ("tiers", place)
             if above.threshold <= below.threshold:
-                raise Contradiction(f"must be more than that of {below.name}", "tiers", place, "threshold")
+                raise Contradiction(
+                    N_("%(field)s must be more than that of %(tier)s."), *at, "threshold", tier=below.name
+                )
             if above.to_keep < below.to_keep:
-                raise Contradiction(f"must not be less than {below.name} takes to keep", "tiers", place, "keep")
+                message = N_("%(field)s must not be less than %(tier)s takes to keep.")
+                raise Contradiction(message, *at, "keep", tier=below.name)
         if self.tiers[0].entry_gift:
-            reason = "must be 0: every member starts here, so give points for joining instead"
-            raise Contradiction(reason, "tiers", 0, "entry_gift")
+            message = N_("%(field)s must be 0: every member starts here, so give points for joining instead.")
+            raise Contradiction(message, "tiers", 0, "entry_gift")
         return self
 
     @model_validator(mode="after")
@@ -89,10 +92,15 @@ class Ladder(Part):
         if self.period in ("calendar_year", "membership_year"):
             return self
         if self.grace_days:
-            raise Contradiction(f"must be 0: {_NEEDS_YEARS}", "grace_days")
+            message = N_("%(field)s must be 0: it needs a period that ends, such as calendar_year.")
+            raise Contradiction(message, "grace_days")
         if self.demotion == "one_step":
-            raise Contradiction(f"must be 'earned': {_NEEDS_YEARS}", "demotion")
+            message = N_("%(field)s must be 'earned': it needs a period that ends, such as calendar_year.")
+            raise Contradiction(message, "demotion")
         for place, tier in enumerate(self.tiers):
             if tier.to_keep != tier.threshold:
-                raise Contradiction(f"must be the threshold or null: {_NEEDS_YEARS}", "tiers", place, "keep")
+                message = N_(
+                    "%(field)s must be the threshold or null: it needs a period that ends, such as calendar_year."
+                )
+                raise Contradiction(message, "tiers", place, "keep")
         return self

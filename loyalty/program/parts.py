@@ -1,6 +1,6 @@
 """What the parts of a program are made of: keys, names, points, exact decimals, moments and limits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
@@ -8,26 +8,38 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from core.i18n import N_
+
 MOST_POINTS = 1_000_000
 
 
 class Contradiction(ValueError):
-    """A value that is fine by itself but not beside the others. `path` leads to it from the part that noticed."""
+    """A value that can't be, by itself or beside the others. `path` leads to it from the part that noticed.
 
-    def __init__(self, reason: str, *path: str | int) -> None:
-        super().__init__(reason)
+    `message` is a whole sentence about `%(field)s`, marked for translation, with its other places in `values`.
+    """
+
+    def __init__(self, message: str, *path: str | int, **values: Any) -> None:
+        super().__init__(reads_on(message, values))
+        self.message = message
         self.path = path
+        self.values = values
+
+
+def reads_on(message: str, values: Mapping[str, Any]) -> str:
+    """What an English sentence about a field says after naming it: "must be at least 1"."""
+    return (message % {**values, "field": ""}).strip().removesuffix(".")
 
 
 def _seen(text: str) -> str:
     if not text.strip():
-        raise ValueError("must not be blank")
+        raise Contradiction(N_("%(field)s must not be blank."))
     return _kept(text)
 
 
 def _kept(text: str) -> str:
     if "\x00" in text:
-        raise ValueError("must not hold a character that is no text")
+        raise Contradiction(N_("%(field)s must not hold a character that is no text."))
     return text
 
 
@@ -61,12 +73,12 @@ Boost = Annotated[Decimal, BeforeValidator(_exact), Field(ge=1, le=100, max_digi
 def _written(value: Any) -> Any:
     if isinstance(value, str | date):
         return value
-    raise ValueError("must be a date as text, such as 2026-11-27T09:00")
+    raise Contradiction(N_("%(field)s must be a date as text, such as 2026-11-27T09:00."))
 
 
 def _sane(moment: datetime) -> datetime:
     if not 1990 <= moment.year < 2200:
-        raise ValueError("must lie between 1990 and 2200")
+        raise Contradiction(N_("%(field)s must lie between 1990 and 2200."))
     return moment
 
 
@@ -129,9 +141,11 @@ def check_span(starts_at: datetime | None, ends_at: datetime | None) -> None:
     if starts_at is None or ends_at is None:
         return
     if (starts_at.tzinfo is None) != (ends_at.tzinfo is None):
-        raise Contradiction("must have an offset if the start has one, and none if it has none", "ends_at")
+        raise Contradiction(
+            N_("%(field)s must have an offset if the start has one, and none if it has none."), "ends_at"
+        )
     if ends_at <= starts_at:
-        raise Contradiction("must come after the start", "ends_at")
+        raise Contradiction(N_("%(field)s must come after the start."), "ends_at")
 
 
 def check_keys(placed: Iterable[Sequence[str | int]]) -> None:
@@ -139,5 +153,6 @@ def check_keys(placed: Iterable[Sequence[str | int]]) -> None:
     seen: dict[str | int, str | int] = {}
     for *path, key in placed:
         if key in seen:
-            raise Contradiction(f"must be a key of its own: {key!r} is used in {seen[key]} already", *path, "key")
+            message = N_("%(field)s must be a key of its own: '%(key)s' is used in %(part)s already.")
+            raise Contradiction(message, *path, "key", key=key, part=seen[key])
         seen[key] = path[0]

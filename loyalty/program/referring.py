@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from core.i18n import N_
 from loyalty.program.parts import Award, Contradiction, Key, Money, Name, Part, Text, Whole, check_keys
 from loyalty.program.spending import Percentage
 
@@ -49,12 +50,12 @@ class Benefit(Part):
     def says_how_much(self) -> Self:
         for field in _SAYS.get(self.kind, ()):
             if not getattr(self, field):
-                raise Contradiction("is missing: say how much it brings", field)
+                raise Contradiction(N_("%(field)s is missing: say how much it brings."), field)
         if self.kind == "commission" and bool(self.amount) == bool(self.percentage):
-            raise Contradiction("must be a commission of either an amount or a percentage", "amount")
+            raise Contradiction(N_("%(field)s must be a commission of either an amount or a percentage."), "amount")
         for field, kinds in _ONLY_FOR.items():
             if self.kind not in kinds and getattr(self, field):
-                raise Contradiction(f"has no meaning for the kind {self.kind!r}", field)
+                raise Contradiction(N_("%(field)s has no meaning for the kind '%(kind)s'."), field, kind=self.kind)
         return self
 
 
@@ -147,13 +148,15 @@ class Referral(Part):
     @model_validator(mode="after")
     def makes_sense(self) -> Self:
         if self.friend.kind == "commission":
-            raise Contradiction("must not be a commission: friends are thanked in the shop", "friend", "kind")
+            raise Contradiction(
+                N_("%(field)s must not be a commission: friends are thanked in the shop."), "friend", "kind"
+            )
         if self.review_score > self.block_score:
-            raise Contradiction("must not be above the score that is refused", "review_score")
+            raise Contradiction(N_("%(field)s must not be above the score that is refused."), "review_score")
         for place, held in enumerate(self.partnerships):
             if held.friend.kind == "commission":
                 path = ("partnerships", place, "friend", "kind")
-                raise Contradiction("must not be a commission: friends are thanked in the shop", *path)
+                raise Contradiction(N_("%(field)s must not be a commission: friends are thanked in the shop."), *path)
         check_keys([("partnerships", place, held.key) for place, held in enumerate(self.partnerships)])
         _check_once("tiers", "tier", [held.tier for held in self.tiers])
         _check_once("milestones", "friends", [held.friends for held in self.milestones])
@@ -171,7 +174,7 @@ class Referral(Part):
 def _check_once(part: str, field: str, values: Sequence[str | int]) -> None:
     for place, value in enumerate(values):
         if value in values[:place]:
-            raise Contradiction(f"must not be {value!r} twice", part, place, field)
+            raise Contradiction(N_("%(field)s must not be %(value)s twice."), part, place, field, value=repr(value))
 
 
 def _amount_off(amount: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from core.i18n import N_
 from loyalty.program.parts import (
     MOST_MONEY,
     Contradiction,
@@ -86,25 +87,29 @@ class Reward(Part):
     def is_whole(self) -> Self:
         check_span(self.starts_at, self.ends_at)
         if self.kind in _NEEDS_AMOUNT and self.amount <= 0:
-            raise Contradiction("must be more than 0: say what the reward is worth", "amount")
+            raise Contradiction(N_("%(field)s must be more than 0: say what the reward is worth."), "amount")
         if self.kind == "percentage" and self.percentage is None:
-            raise Contradiction("is missing: say how much is off", "percentage")
+            raise Contradiction(N_("%(field)s is missing: say how much is off."), "percentage")
         if self.kind == "free_product" and not (self.products or self.variants):
-            raise Contradiction("must not be empty: say which product is free", "products")
+            raise Contradiction(N_("%(field)s must not be empty: say which product is free."), "products")
         if self.kind == "variable":
             self._check_variable()
         for field, kind in _ONLY_FOR.items():
             if self.kind != kind and getattr(self, field) is not None:
-                raise Contradiction(f"has a meaning for rewards of the kind {kind!r} only", field)
+                raise Contradiction(
+                    N_("%(field)s has a meaning for rewards of the kind '%(kind)s' only."), field, kind=kind
+                )
         return self
 
     def _check_variable(self) -> None:
         if self.step is None:
-            raise Contradiction("is missing: say in which steps points are taken", "step")
+            raise Contradiction(N_("%(field)s is missing: say in which steps points are taken."), "step")
         if self.cost % self.step:
-            raise Contradiction(f"must be a whole number of steps of {self.step}", "cost")
+            raise Contradiction(N_("%(field)s must be a whole number of steps of %(step)s."), "cost", step=self.step)
         if self.most_points is not None and (self.most_points < self.cost or self.most_points % self.step):
-            raise Contradiction(f"must be at least the cost, in whole steps of {self.step}", "most_points")
+            message = N_("%(field)s must be at least the cost, in whole steps of %(step)s.")
+            raise Contradiction(message, "most_points", step=self.step)
         most = self.most_points or MOST_COST
         if most // self.step * self.amount > MOST_MONEY:
-            raise Contradiction(f"is too much: {most:,} points would be worth more than a reward may be", "amount")
+            message = N_("%(field)s is too much: %(points)s points would be worth more than a reward may be.")
+            raise Contradiction(message, "amount", points=f"{most:,}")

@@ -2,16 +2,18 @@
 
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from itertools import combinations, pairwise
 from statistics import median
 
+from core.i18n import N_, percent
 from core.money import minor_digits
 from loyalty.program import Bonus, Expiry, Program, Reward, instant
 from loyalty.publishing.changes import lasting
-from loyalty.publishing.faults import Fault
+from loyalty.publishing.faults import Fault, Teller
 from loyalty.publishing.referring import referring
-from loyalty.publishing.values import Voice, counted
+from loyalty.publishing.values import Voice, days_text, orders_text
 
 # A fifth of what was spent comes back: more than any margin we know of bears.
 GENEROUS = Fraction(20, 100)
@@ -24,32 +26,33 @@ _FILTERS = ("products", "variants", "collections", "vendors", "tags")
 def advice(program: Program, before: Program | None, starts: datetime, currency: str) -> tuple[Fault, ...]:
     """Warnings about a program that would come into force at `starts` after `before`. None of them refuses it."""
     voice = Voice(program, currency)
-    found = [*_earning(program), *_overlaps(program, voice), *_over(program, voice, starts)]
-    found += [*_generosity(program, currency), *_unreachable(program), *referring(program, voice)]
-    return (*found, *stricter(before, program, starts, voice)) if before else tuple(found)
+    told = Teller(program.model_dump(include={"bonuses", "activities", "ladder", "rewards", "referral"}))
+    found = [*_earning(program, told), *_overlaps(program, told), *_over(program, voice, starts, told)]
+    found += [*_generosity(program, currency, told), *_unreachable(program, told), *referring(program, voice, told)]
+    return (*found, *stricter(before, program, starts, voice, told)) if before else tuple(found)
 
 
-def _earning(program: Program) -> Iterator[Fault]:
+def _earning(program: Program, told: Teller) -> Iterator[Fault]:
     if program.rate == 0:
-        yield Fault(("orders", "points_per_unit"), "is 0: orders earn nothing")
+        yield told(("orders", "points_per_unit"), N_("%(field)s is 0: orders earn nothing."))
     for below, above in pairwise(program.ladder.tiers):
         if above.multiplier < below.multiplier:
-            reason = f"is less than that of {below.name}: members earn less when they climb"
-            yield Fault(("ladder", "tiers", above.key, "multiplier"), reason)
+            message = N_("%(field)s is less than that of %(tier)s: members earn less when they climb.")
+            yield told(("ladder", "tiers", above.key, "multiplier"), message, tier=below.name)
     for tier in program.ladder.tiers:
         if tier.multiplier == 0:
             place = ("ladder", "tiers", tier.key, "multiplier")
-            yield Fault(place, f"is 0: orders of {tier.name} members earn nothing")
+            yield told(place, N_("%(field)s is 0: orders of %(tier)s members earn nothing."), tier=tier.name)
 
 
-def _overlaps(program: Program, voice: Voice) -> Iterator[Fault]:
+def _overlaps(program: Program, told: Teller) -> Iterator[Fault]:
     """Campaigns of which only the better one counts."""
     if program.stacking == "stack":
         return
     for one, other in combinations(program.bonuses, 2):
         if (one.starts_at or other.starts_at) and _meet(one, other, program):
-            reason = f"overlaps with {other.name}: where both match, only the one that brings more counts"
-            yield Fault(("bonuses", one.key), reason)
+            message = N_("%(field)s overlaps with %(other)s: where both match, only the one that brings more counts.")
+            yield told(("bonuses", one.key), message, other=other.name)
 
 
 def _meet(one: Bonus, other: Bonus, program: Program) -> bool:
@@ -80,27 +83,28 @@ def _share(one: Collection[object], other: Collection[object]) -> bool:
     return not one or not other or not set(one).isdisjoint(other)
 
 
-def _over(program: Program, voice: Voice, starts: datetime) -> Iterator[Fault]:
+def _over(program: Program, voice: Voice, starts: datetime, told: Teller) -> Iterator[Fault]:
     """What has ended before it could begin."""
     for name in ("bonuses", "activities", "rewards"):
         for part in getattr(program, name):
             ends_at = instant(part.ends_at, program.zone)
             if ends_at and ends_at <= starts:
-                reason = f"was over on {voice.moment(part.ends_at)}, before this version begins"
-                yield Fault((name, part.key), reason)
+                message = N_("%(field)s was over on %(day)s, before this version begins.")
+                yield told((name, part.key), message, day=voice.moment(part.ends_at))
 
 
-def _generosity(program: Program, currency: str) -> Iterator[Fault]:
+def _generosity(program: Program, currency: str, told: Teller) -> Iterator[Fault]:
     """Rewards that give back more of what was spent than shops can afford, or than their neighbours do."""
     shares = {r.key: share for r in program.rewards if (share := share_given_back(r, program, currency))}
     for key, share in shares.items():
         others = [other for name, other in shares.items() if name != key]
         place = ("rewards", key)
         if share > GENEROUS:
-            yield Fault(place, f"gives back {_percent(share)} of what was spent to earn it")
+            yield told(place, N_("%(field)s gives back %(share)s of what was spent to earn it."), share=_percent(share))
         elif others and share > OUTLIER * median(others):
             typical = _percent(Fraction(median(others)))
-            yield Fault(place, f"gives back {_percent(share)} of what was spent to earn it; the others about {typical}")
+            message = N_("%(field)s gives back %(share)s of what was spent to earn it; the others about %(typical)s.")
+            yield told(place, message, share=_percent(share), typical=typical)
 
 
 def share_given_back(reward: Reward, program: Program, currency: str) -> Fraction | None:
@@ -113,29 +117,31 @@ def share_given_back(reward: Reward, program: Program, currency: str) -> Fractio
 
 
 def _percent(share: Fraction) -> str:
-    return f"{float(share * 100):.1f}".rstrip("0").rstrip(".") + "%"
+    return percent(Decimal(f"{float(share * 100):.1f}".removesuffix(".0")))
 
 
-def _unreachable(program: Program) -> Iterator[Fault]:
+def _unreachable(program: Program, told: Teller) -> Iterator[Fault]:
     """What nobody can get: a reward without stock, a tier that needs more than one order every hour."""
     for reward in program.rewards:
         if reward.stock == 0:
-            yield Fault(("rewards", reward.key, "stock"), "is 0: nobody can have it")
+            yield told(("rewards", reward.key, "stock"), N_("%(field)s is 0: nobody can have it."))
     if program.ladder.metric != "orders" or program.ladder.period == "lifetime":
         return
     days = program.ladder.window_days if program.ladder.period == "rolling" else 366
     for tier in program.ladder.tiers:
         if tier.threshold > days * 24:
             place = ("ladder", "tiers", tier.key, "threshold")
-            yield Fault(place, f"needs {counted(tier.threshold, 'order')} in {counted(days, 'day')}: nobody gets there")
+            message = N_("%(field)s needs %(orders)s in %(days)s: nobody gets there.")
+            yield told(place, message, orders=orders_text(tier.threshold), days=days_text(days))
 
 
-def stricter(before: Program, after: Program, starts: datetime, voice: Voice) -> Iterator[Fault]:
+def stricter(before: Program, after: Program, starts: datetime, voice: Voice, told: Teller) -> Iterator[Fault]:
     """An expiry that takes points sooner than before, with the day from which it may."""
     if after.expiry is None or after.expiry == before.expiry or not _sooner(before.expiry, after.expiry):
         return
     first = voice.moment(starts + timedelta(days=after.expiry.notice_days))
-    yield Fault(("expiry",), f"takes points sooner than before ({lasting(after.expiry)}), from {first} on")
+    message = N_("%(field)s takes points sooner than before (%(when)s), from %(day)s on.")
+    yield told(("expiry",), message, when=lasting(after.expiry), day=first)
 
 
 def _sooner(before: Expiry | None, after: Expiry) -> bool:

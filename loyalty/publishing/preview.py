@@ -7,15 +7,18 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session
 
 from core import clock
+from core.i18n import N_
 from loyalty import programs
 from loyalty.program import Program
 from loyalty.publishing import queries
 from loyalty.publishing.advice import advice
 from loyalty.publishing.changes import Change, changes
-from loyalty.publishing.faults import Fault, faults
+from loyalty.publishing.faults import Fault, Teller, faults
 from loyalty.publishing.operations import with_timezone
 from loyalty.publishing.values import Voice
 from shops.models import Shop
+
+_REPLACED = N_("%(field)s will be replaced by version %(version)s on %(day)s.")
 
 
 class Preview(NamedTuple):
@@ -47,9 +50,9 @@ def preview(session: Session, shop_id: int, document: Any, at: datetime | None =
 
 def _taking_over(session: Session, shop_id: int, program: Program, starts: datetime) -> list[Fault]:
     """Versions that are scheduled already would replace this one in their turn."""
-    voice = Voice(program, "")
+    voice, told = Voice(program, ""), Teller({})
     return [
-        Fault((), f"will be replaced by version {row.version} on {voice.moment(row.effective_from)}")
+        told((), _REPLACED, version=row.version, day=voice.moment(row.effective_from))
         for row, state, _ in queries.versions(session, shop_id)
         if state == queries.SCHEDULED and row.effective_from > starts
     ]

@@ -6,8 +6,23 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from core.i18n import percent
-from core.money import money_text
+from babel.dates import format_interval
+
+from core.i18n import (
+    ENGLISH,
+    N_,
+    _,
+    day,
+    decimal,
+    language,
+    listed,
+    locale,
+    money,
+    ngettext,
+    number,
+    percent,
+    points,
+)
 from loyalty.program import Benefit, Program
 from loyalty.wording.benefits import benefit_text, conditions_text
 
@@ -20,29 +35,68 @@ _DAYS = frozenset(
     {"waiting_days", "window_days", "grace_days", "valid_days", "days_before", "every_days", "holding_days"}
 )
 _NOTHING = {
-    "keep": "as much as to enter",
-    "multiplier": "none",
-    "order_number": "any",
-    "starts_at": "no start",
-    "url": "none",
-    "monthly_limit": "any number of friends",
-    "landing_title": "the usual one",
+    "keep": N_("as much as to enter"),
+    "multiplier": N_("none"),
+    "order_number": N_("any"),
+    "starts_at": N_("no start"),
+    "url": N_("none"),
+    "monthly_limit": N_("any number of friends"),
+    "landing_title": N_("the usual one"),
 }
 # What an empty list means, where it is not "none".
-_EMPTY = {"tiers": "all", "choices": "any words"}
+_EMPTY = {"tiers": N_("all"), "choices": N_("any words")}
+_NONE, _NO_END, _FROM_TO = N_("none"), N_("no end"), N_("%(start)s to %(end)s")
+# Fields whose text is a choice; other texts are the merchant's own words.
+_CHOSEN = frozenset({"metric", "period", "demotion", "available", "stacking", "kind", "per", "channel", "action"})
 _CHOICES = {
-    "eligible_spend": "money spent",
-    "points": "points earned",
-    "rolling": "the last days",
-    "calendar_year": "the calendar year",
-    "membership_year": "the year of membership",
-    "lifetime": "all that ever was",
-    "one_step": "one tier down",
-    "earned": "the tier they have earned",
-    "pos": "point of sale",
-    "both": "online and point of sale",
-    "best": "the best one only",
-    "stack": "all of them",
+    "eligible_spend": N_("money spent"),
+    "points": N_("points earned"),
+    "orders": N_("orders"),
+    "rolling": N_("the last days"),
+    "calendar_year": N_("the calendar year"),
+    "membership_year": N_("the year of membership"),
+    "lifetime": N_("all that ever was"),
+    "one_step": N_("one tier down"),
+    "earned": N_("the tier they have earned"),
+    "any": N_("anywhere"),
+    "online": N_("online"),
+    "pos": N_("point of sale"),
+    "both": N_("online and point of sale"),
+    "item": N_("each item"),
+    "order": N_("each order"),
+    "follow": N_("following"),
+    "share": N_("sharing"),
+    "amount_off": N_("an amount off"),
+    "percentage": N_("a percentage off"),
+    "free_shipping": N_("free shipping"),
+    "free_product": N_("a free product"),
+    "store_credit": N_("store credit"),
+    "gift_card": N_("a gift card"),
+    "variable": N_("an amount of the member’s choice"),
+    "custom": N_("something of your own"),
+    "inactivity": N_("without activity"),
+    "lot": N_("each after it was earned"),
+    "influencer": N_("influencers"),
+    "affiliate": N_("affiliates"),
+    "employee": N_("employees"),
+    "partner": N_("partners"),
+    "birthday": N_("birthday"),
+    "anniversary": N_("anniversary"),
+    "newsletter": N_("newsletter"),
+    "sms": N_("text messages"),
+    "social": N_("social networks"),
+    "review": N_("review"),
+    "community": N_("community"),
+    "nps": N_("recommendation"),
+}
+# Lists of choices.
+_LISTED = {
+    "perks": {"free-shipping": N_("free shipping"), "early-access": N_("early access")},
+    "combines_with": {
+        "order": N_("discounts on orders"),
+        "product": N_("discounts on products"),
+        "shipping": N_("discounts on shipping"),
+    },
 }
 
 
@@ -56,51 +110,52 @@ class Voice:
     def says(self, field: str, value: Any) -> str:
         """The value of a field in words."""
         if value is None or value == "":
-            return _NOTHING.get(field, "no end" if value is None else "none")
+            return _(_NOTHING.get(field) or (_NO_END if value is None else _NONE))
         if isinstance(value, Benefit):
             return self.benefit(value)
         if isinstance(value, bool):
-            return "yes" if value else "no"
+            return _("yes") if value else _("no")
         if isinstance(value, int):
             return self._number(field, value)
         if isinstance(value, datetime):
             return self.moment(value)
         if isinstance(value, Decimal):
-            return percent(value) if field == "percentage" else f"{value.normalize():f}"
+            return percent(value) if field == "percentage" else decimal(value.normalize())
         if isinstance(value, str):
-            return _CHOICES.get(value, value.replace("_", " ") if value.islower() else value)
+            return _(_CHOICES[value]) if field in _CHOSEN and value in _CHOICES else value
         return self._list(field, value)
 
     def benefit(self, benefit: Benefit) -> str:
         """What one side gets for a friend, with what its code asks for."""
         told = (benefit_text(benefit, self.currency), conditions_text(benefit, self.currency))
-        return " ".join(filter(None, told))
+        return _("%(before)s %(then)s", before=told[0], then=told[1]) if told[1] else told[0]
 
     def _number(self, field: str, value: int) -> str:
         if field in _MEASURED:
             return self.measured(value)
         if field in _MONEY:
-            return money_text(value, self.currency)
+            return money(value, self.currency)
         if field in _POINTS:
-            return counted(value, "point")
+            return points(value)
         if field == "monthly_limit":
-            return counted(value, "friend")
-        return counted(value, "day") if field in _DAYS else f"{value:,}"
+            return friends_text(value)
+        return days_text(value) if field in _DAYS else number(value)
 
     def measured(self, value: int) -> str:
         """What counts for tiers, in the ladder's metric."""
         metric = self.program.ladder.metric
         if metric == "eligible_spend":
-            return money_text(value, self.currency)
-        return counted(value, "point" if metric == "points" else "order")
+            return money(value, self.currency)
+        return points(value) if metric == "points" else orders_text(value)
 
     def _list(self, field: str, values: Collection[Any]) -> str:
         if not values:
-            return _EMPTY.get(field, "none")
+            return _(_EMPTY.get(field, _NONE))
         if field == "tiers":
             names = {tier.key: tier.name for tier in self.program.ladder.tiers}
             return listed([names.get(key, key) for key in values])
-        return listed(sorted(map(str, values)))
+        words = _LISTED.get(field, {})
+        return listed([_(words[one]) if one in words else one for one in sorted(map(str, values))])
 
     def local(self, moment: datetime) -> datetime:
         """The moment on the shop's clock, without an offset."""
@@ -109,37 +164,35 @@ class Voice:
     def moment(self, moment: datetime) -> str:
         """A moment on the shop's clock; midnight is not spelt out."""
         local = self.local(moment)
-        return _day(local) if local.time() == time() else f"{_day(local)}, {local:%H:%M}"
+        return day(local) if local.time() == time() else _("%(day)s, %(time)s", day=day(local), time=f"{local:%H:%M}")
 
     def span(self, starts_at: datetime | None, ends_at: datetime | None) -> str:
         """From when to when: "27–30 November 2026". A span that ends at midnight ends with the day before."""
         if starts_at is None or ends_at is None:
-            edges = [f"from {self.moment(starts_at)}"] if starts_at else []
-            return " ".join(edges + ([f"until {self.moment(ends_at)}"] if ends_at else []))
+            if starts_at:
+                return _("from %(start)s", start=self.moment(starts_at))
+            return _("until %(end)s", end=self.moment(ends_at)) if ends_at else ""
         first, end = self.local(starts_at), self.local(ends_at)
         if first.time() != time() or end.time() != time():
-            return f"{self.moment(starts_at)} to {self.moment(ends_at)}"
+            return _(_FROM_TO, start=self.moment(starts_at), end=self.moment(ends_at))
         last = end - timedelta(days=1)
         if (first.year, first.month) != (last.year, last.month):
-            return f"{_day(first)} to {_day(last)}"
-        return _day(first) if first == last else f"{first.day}–{_day(last)}"
+            return _(_FROM_TO, start=day(first), end=day(last))
+        if first == last or language() == ENGLISH:
+            return day(first) if first == last else f"{first.day}–{day(last)}"
+        return str(format_interval(first.date(), last.date(), "yMMMMd", locale=locale()))
 
 
-def _day(moment: datetime) -> str:
-    return f"{moment.day} {moment:%B %Y}"
+def days_text(count: int) -> str:
+    """ "1 day", "1,000 days"."""
+    return ngettext("%(num)s day", "%(num)s days", count)
 
 
-def counted(number: int, thing: str) -> str:
-    """ "1 point", "1,000 points"."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+def orders_text(count: int) -> str:
+    """ "1 order", "12 orders"."""
+    return ngettext("%(num)s order", "%(num)s orders", count)
 
 
-def nth(number: int) -> str:
-    """ "1st", "2nd", "13th"."""
-    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number:,}{ending}"
-
-
-def listed(words: list[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+def friends_text(count: int) -> str:
+    """ "1 friend", "3 friends"."""
+    return ngettext("%(num)s friend", "%(num)s friends", count)

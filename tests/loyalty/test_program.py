@@ -207,7 +207,7 @@ def test_what_is_wrong_is_said_of_the_field(path: str, value: Any, field: str, r
 def test_a_fault_leads_to_its_field_by_the_keys_of_parts() -> None:
     (fault,) = faults(changed("rewards.1.cost", 0))
     assert fault.path == ("rewards", "10-off", "cost")
-    assert fault.sentence == "rewards › 10-off › cost must be at least 1."
+    assert fault.sentence == "The cost of $10 off must be at least 1."
 
 
 @pytest.mark.parametrize("nothing", [None, 5, "program", []])

@@ -1,13 +1,15 @@
 """What a merchant should know of a valid design before publishing it. None of it refuses. Pure."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from core.i18n import N_
 from loyalty.publishing.faults import Fault
 from wallet_passes.content import shortened
 from wallet_passes.design import ANY_TEXT, contrast, default_colour, parsed, written
 from wallet_passes.designs import dressing, images
 from wallet_passes.designs.document import CardDesign, Colours, Path
+from wallet_passes.designs.names import named
 
 # Hardly a card comes with more on the lock screen.
 _LOCK_SCREEN = 60
@@ -50,8 +52,9 @@ def _colours(document: CardDesign, tiers: Mapping[str, str]) -> Iterator[Fault]:
         for name, colour in zip(("foreground", "label"), shown, strict=True):
             asked = getattr(said, name)
             if asked and contrast(parsed(asked), back) < ANY_TEXT:
-                reason = f"is hard to read on {written(back)}: cards show {written(colour)} in its place"
-                yield Fault(_place((*path, "colours", name), document, tiers), reason)
+                message = N_("%(field)s is hard to read on %(back)s: cards show %(colour)s in its place.")
+                at = _place((*path, "colours", name), document, tiers)
+                yield _told(at, message, back=written(back), colour=written(colour))
 
 
 def _cut(document: CardDesign) -> Iterator[Fault]:
@@ -64,21 +67,26 @@ def _cut(document: CardDesign) -> Iterator[Fault]:
     ]
     for path, text, most in held:
         if text and shortened(text, most) != shortened(text, len(text) + 1):
-            yield Fault(path, f"is longer than the {most} characters that fit: cards show “{shortened(text, most)}”")
+            message = N_("%(field)s is longer than the %(most)s characters that fit: cards show “%(shown)s”.")
+            yield _told(path, message, most=most, shown=shortened(text, most))
 
 
 def _drawn(document: CardDesign) -> Iterator[Fault]:
     if document.images.logo is None:
-        yield Fault(("images", "logo"), "is missing: the shop's initial is drawn in its place")
+        yield _told(("images", "logo"), N_("%(field)s is missing: the shop's initial is drawn in its place."))
     if document.images.strip is None and document.images.hero is None:
-        yield Fault(("images", "strip"), "is missing: a quiet pattern in the card's colour is drawn in its place")
+        message = N_("%(field)s is missing: a quiet pattern in the card's colour is drawn in its place.")
+        yield _told(("images", "strip"), message)
 
 
 def _small(document: CardDesign, pictures: Mapping[str, Measures]) -> Iterator[Fault]:
     logo = pictures.get(document.images.logo or "")
     if logo and document.images.icon is None and logo.width > _WIDE * logo.height:
-        reason = "is missing: the logo is wide and gets small in notifications and on Google's cards; a square is best"
-        yield Fault(("images", "icon"), reason)
+        message = N_(
+            "%(field)s is missing: the logo is wide and gets small in notifications and on Google's cards; "
+            "a square is best."
+        )
+        yield _told(("images", "icon"), message)
 
 
 def _coarse(document: CardDesign, pictures: Mapping[str, Measures], tiers: Mapping[str, str]) -> Iterator[Fault]:
@@ -92,9 +100,11 @@ def _coarse(document: CardDesign, pictures: Mapping[str, Measures], tiers: Mappi
     for path, digest in document.pictures():
         found, (width, height) = pictures.get(digest), wanted[str(path[-1])]
         if found and (found.width < width or found.height < height):
-            size = f"{width} × {height} pixels" if width else f"{height} pixels high"
-            reason = f"has {found.width} × {found.height} pixels and will look soft: at least {size} is best"
-            yield Fault(_place(path, document, tiers), reason)
+            message = N_("%(field)s has %(has)s pixels and will look soft: at least %(height)s pixels high is best.")
+            if width:
+                message = N_("%(field)s has %(has)s pixels and will look soft: at least %(least)s pixels is best.")
+            sizes = {"has": f"{found.width} × {found.height}", "least": f"{width} × {height}", "height": height}
+            yield _told(_place(path, document, tiers), message, **sizes)
 
 
 def _untranslated(document: CardDesign) -> Iterator[Fault]:
@@ -104,7 +114,13 @@ def _untranslated(document: CardDesign) -> Iterator[Fault]:
         path = ("translations", one.language)
         lacking = [text for text in own if text not in one.texts]
         if lacking:
-            yield Fault(path, f"lacks {len(lacking)} of {len(own)} texts, such as “{shortened(lacking[0], 40)}”")
+            message = N_("%(field)s lacks %(lacking)s of %(all)s texts, such as “%(text)s”.")
+            yield _told(path, message, lacking=len(lacking), all=len(own), text=shortened(lacking[0], 40))
         for text in one.texts:
             if text not in own:
-                yield Fault(path, f"translates “{shortened(text, 40)}”, which the design does not say")
+                message = N_("%(field)s translates “%(text)s”, which the design does not say.")
+                yield _told(path, message, text=shortened(text, 40))
+
+
+def _told(path: tuple[str, ...], message: str, **values: Any) -> Fault:
+    return Fault(path, message, values, named({}, path))

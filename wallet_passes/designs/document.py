@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from babel import Locale, UnknownLocaleError
 from pydantic import AfterValidator, Field, model_validator
 
+from core.i18n import N_
 from loyalty.program.parts import Contradiction, Key, Part, Whole
 from wallet_passes.content import BACK, shortened
 from wallet_passes.design import HEX, LARGE_TEXT, contrast, parsed
@@ -28,25 +29,25 @@ Path = tuple[str | int, ...]
 
 def _colour(value: str) -> str:
     if not HEX.fullmatch(value):
-        raise ValueError("must be a colour such as #1f4e79")
+        raise Contradiction(N_("%(field)s must be a colour such as #1f4e79."))
     return value.lower()
 
 
 def _digest(value: str) -> str:
     if not DIGEST.fullmatch(value):
-        raise ValueError("must be the digest of a picture that was uploaded")
+        raise Contradiction(N_("%(field)s must be the digest of a picture that was uploaded."))
     return value
 
 
 def _text(value: str) -> str:
     if "\x00" in value:
-        raise ValueError("must not hold a character that is no text")
+        raise Contradiction(N_("%(field)s must not hold a character that is no text."))
     return value
 
 
 def _seen(value: str) -> str:
     if not shortened(value, len(value) + 1):
-        raise ValueError("must not be blank")
+        raise Contradiction(N_("%(field)s must not be blank."))
     return _text(value)
 
 
@@ -57,7 +58,7 @@ def _address(value: str) -> str:
     except ValueError:
         good = False
     if not good or not value.isprintable() or re.search(r"[\s<>\"'\\]", value) or address.username:
-        raise ValueError("must be a web address that starts with https://")
+        raise Contradiction(N_("%(field)s must be a web address that starts with https://."))
     return value
 
 
@@ -65,7 +66,7 @@ def _language(value: str) -> str:
     try:
         known = Locale.parse(value, sep="-")
     except (UnknownLocaleError, ValueError, TypeError):
-        raise ValueError("must be a language such as fr or pt-BR") from None
+        raise Contradiction(N_("%(field)s must be a language such as fr or pt-BR.")) from None
     return str(known).replace("_", "-")
 
 
@@ -102,11 +103,13 @@ class Colours(Part):
             if colour is None:
                 continue
             if self.background is None:
-                raise Contradiction("needs a background to be read on: name both or neither", name)
+                raise Contradiction(N_("%(field)s needs a background to be read on: name both or neither."), name)
             ratio = contrast(parsed(colour), parsed(self.background))
             if ratio < LARGE_TEXT:
-                reason = f"can't be read on {self.background}: their contrast is {ratio:.1f} to 1, and 3 is the least"
-                raise Contradiction(reason, name)
+                message = N_(
+                    "%(field)s can't be read on %(colour)s: their contrast is %(ratio)s to 1, and 3 is the least."
+                )
+                raise Contradiction(message, name, colour=self.background, ratio=f"{ratio:.1f}")
         return self
 
 
@@ -236,5 +239,5 @@ def _check_once(placed: Iterable[tuple[Path, str]]) -> None:
     seen: set[str] = set()
     for path, value in placed:
         if value in seen:
-            raise Contradiction(f"must not be {value!r} twice", *path)
+            raise Contradiction(N_("%(field)s must not be %(value)s twice."), *path, value=repr(value))
         seen.add(value)

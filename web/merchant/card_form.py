@@ -6,7 +6,7 @@ A draft may hold anything, so nothing here trusts its shape. What a form does no
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from loyalty.publishing.faults import SEPARATOR, Fault
+from loyalty.publishing.faults import Fault
 from wallet_passes.designs.document import MOST_LINKS, MOST_PLACES, MOST_TEXTS
 
 Document = dict[str, Any]
@@ -149,17 +149,15 @@ def placed(faults: Iterable[Fault], tiers: Mapping[str, str]) -> dict[str, list[
     """Faults by the place in the form they belong to (`background`, `look-gold`), and `other` for what has none."""
     found: dict[str, list[str]] = {}
     for fault in faults:
-        steps = fault.field.split(SEPARATOR)
-        place, rest = _place(steps, tiers)
-        found.setdefault(place, []).append(": ".join(filter(None, (SEPARATOR.join(rest), fault.reason))))
+        found.setdefault(_place(fault.path, tiers), []).append(fault.sentence)
     return found
 
 
-def _place(steps: list[str], tiers: Mapping[str, str]) -> tuple[str, list[str]]:
-    head, *rest = steps
+def _place(path: Sequence[str], tiers: Mapping[str, str]) -> str:
+    head, *rest = path or ("other",)
     if head in ("colours", "images") and rest and rest[0] in PLACES:
-        return rest[0], rest[1:]
+        return rest[0]
     if head == "looks" and rest:
         key = next((key for key, name in tiers.items() if rest[0] in (key, name)), None)
-        return (f"look-{key}", rest[-1:]) if key else ("other", steps)
-    return (head, rest) if head in PLACES else ("other", steps)
+        return f"look-{key}" if key else "other"
+    return head if head in PLACES else "other"

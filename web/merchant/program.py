@@ -183,7 +183,7 @@ def publish_program(desk: Desk) -> Answer:
         )  # fmt: skip
     except InvalidProgram as error:
         raise InvalidInput(
-            _("The draft is not valid yet: %(fault)s.", fault=error.detail), code="bad_program"
+            _("The draft is not valid yet. %(fault)s", fault=error.faults[0].sentence), code="bad_program"
         ) from None
     said = _("Version %(version)s is live.", version=made.version)
     if made.effective_from > desk.now:

@@ -72,7 +72,7 @@ def next_step(desk: Desk, key: str) -> Answer:
     try:
         operations.publish_draft(desk.session, desk.shop_id, actor=desk.actor, note=_("Set up"), accept_demotions=True)
     except InvalidProgram as error:
-        told = _("The draft is not valid yet: %(fault)s.", fault=error.detail)
+        told = _("The draft is not valid yet. %(fault)s", fault=error.faults[0].sentence)
         raise InvalidInput(told, code="bad_program") from None
     return go("home", said=_("Your program is live. Every order counts from now on."))
 

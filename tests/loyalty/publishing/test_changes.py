@@ -1,6 +1,7 @@
 """What a change of a program means, sentence by sentence; and what a merchant is warned of before it is published."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import catalogs, i18n
 from loyalty.program import Program, demo_program
 from loyalty.publishing.advice import advice
 from loyalty.publishing.changes import changes
-from loyalty.publishing.faults import read
-from tests.loyalty.test_program import DEMO, changed
+from loyalty.publishing.faults import faults, read
+from loyalty.publishing.names import named
+from loyalty.publishing.schema import schema
+from tests.loyalty.test_program import BAD, DEMO, changed
 
 SPRING = datetime(2026, 4, 1, tzinfo=UTC)
 WEEKEND = {
@@ -51,7 +55,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
      ["Advocate now earns 1.3 times the points instead of 1.25 times."]),
     (DEMO, changed("ladder.tiers.1.name", "Friend"), ["Advocate is now called Friend."]),
     (DEMO, changed("ladder.tiers.2.perks", []),
-     ["Ambassador: perks is now none instead of early-access and free-shipping."]),
+     ["The list of perks of Ambassador is now none instead of early access and free shipping."]),
     (DEMO, changed("ladder.window_days", 180), ["For tiers the last 180 days now count instead of the last 365 days."]),
     (DEMO, changed("ladder.tiers", DEMO["ladder"]["tiers"][:2]), ["Gone: Ambassador."]),
     (changed("ladder.tiers", DEMO["ladder"]["tiers"][:2]), DEMO, ["New: Ambassador, from $1,500.00."]),
@@ -60,19 +64,19 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     (changed("orders.include_tax", True), DEMO, ["Tax no longer counts as spend."]),
     (DEMO, changed("orders.available", "fulfilled"), ["Points now arrive only when an order is paid and fulfilled."]),
     (DEMO, changed("orders.waiting_days", 14),
-     ["Points for orders: the days to wait is now 14 days instead of 0 days."]),
+     ["The waiting time of points is now 14 days instead of 0 days."]),
     (DEMO, changed("orders.limit.points_per_day", 500),
-     ["Points for orders: the most points a day is now 500 points instead of no end."]),
+     ["The limit of points a day of points for orders is now 500 points instead of no end."]),
     (DEMO, changed("orders.starts_at", "2026-05-01T09:30"),
-     ["Points for orders: its start is now 1 May 2026, 09:30 instead of no start."]),
+     ["The start of points for orders is now 1 May 2026, 09:30 instead of no start."]),
     (DEMO, changed("bonuses", [WEEKEND]), ["New: Double points weekend, 2 × points, 27–30 November 2026."]),
     (changed("bonuses", [WEEKEND]), DEMO, ["Gone: Double points weekend."]),
     (DEMO, changed("bonuses", [COFFEE]), ["New: Coffee week, 50 points an order."]),
     (with_bonus(), with_bonus(multiplier=3), ["Double points weekend now multiplies points by 3 instead of 2."]),
     (with_bonus(), with_bonus(ends_at="2026-12-02T00:00"),
-     ["Double points weekend: its end is now 2 December 2026 instead of 1 December 2026."]),
+     ["The end of Double points weekend is now 2 December 2026 instead of 1 December 2026."]),
     (with_bonus(), with_bonus(tiers=["ambassador"]),
-     ["Double points weekend: who may have it is now Ambassador instead of all."]),
+     ["The list of tiers of Double points weekend is now Ambassador instead of all."]),
     (DEMO, changed("stacking", "stack"),
      ["Where several bonuses match, all of them now count instead of the best one only."]),
     (DEMO, changed("joining.points", 100), ["Joining now brings 100 points instead of 50 points."]),
@@ -81,7 +85,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
      ["Your taste now brings 1 point instead of 20 points."]),
     (DEMO, changed("rewards.1.cost", 900), ["$10 off now costs 900 points instead of 1,000 points."]),
     (DEMO, changed("rewards.1.amount", 12_00), ["$10 off is now worth $12.00 instead of $10.00."]),
-    (DEMO, changed("rewards.1.valid_days", 90), ["$10 off: the time to use it is now 90 days instead of no end."]),
+    (DEMO, changed("rewards.1.valid_days", 90), ["The time for use of $10 off is now 90 days instead of no end."]),
     (DEMO, changed("rewards", [*DEMO["rewards"], MUG]), ["New: A mug, 800 points."]),
     (DEMO, changed("rewards", DEMO["rewards"][::-1]), ["Rewards are listed in another order."]),
     (DEMO, changed("referral.friend_minimum", 50_00),
@@ -115,10 +119,10 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     (changed("referral.tiers", [AMBASSADORS]),
      changed("referral.tiers", [AMBASSADORS | {"referrer": {"kind": "points", "points": 2500}}]),
      ["Ambassador referrers now get 2,500 points for a friend instead of $20.00 off."]),
-    (DEMO, changed("referral.milestones", [FIFTH]), ["New: 5th friend, 500 points on top."]),
+    (DEMO, changed("referral.milestones", [FIFTH]), ["New: friend no. 5, 500 points on top."]),
     (changed("referral.milestones", [FIFTH]),
      changed("referral.milestones", [{"friends": 5, "benefit": {"kind": "points", "points": 750}}]),
-     ["The 5th friend now brings 750 points on top instead of 500 points."]),
+     ["Friend no. 5 now brings 750 points on top instead of 500 points."]),
     (DEMO, changed("referral.partnerships", [CREATORS]), ["New: Creators, 10% of the order in cash for a friend."]),
     (changed("referral.partnerships", [CREATORS]), changed("referral.partnerships", [CREATORS | {"every_order": True}]),
      ["Creators: every order with their code counts now."]),
@@ -126,7 +130,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
      changed("referral.partnerships",
              [CREATORS | {"referrer": {"kind": "commission", "amount": 500}, "landing_title": "Good morning"}]),
      ["Creators: they now get $5.00 in cash for a friend instead of 10% of the order in cash.",
-      "Creators: the headline of their friends' page is now Good morning instead of the usual one."]),
+      "The headline of the friends’ page of Creators is now Good morning instead of the usual one."]),
     (DEMO, changed("expiry", None), ["Points no longer expire."]),
     (changed("expiry", None), DEMO, ["Points now expire after 365 days without activity; before, they never did."]),
     (DEMO, changed("expiry", {"kind": "lot", "months": 12}),
@@ -273,3 +277,46 @@ WARNINGS: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
 @pytest.mark.parametrize(("document", "expected"), WARNINGS)
 def test_a_warning_is_no_refusal(document: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     assert [(fault.field, fault.reason) for fault in advice(read(document), demo_program(), SPRING, "USD")] == expected
+
+
+# Languages.
+
+# What stands in sentences as it is: names that merchants gave, codes, and what every language spells alike.
+_NAMES = re.compile(r"'[^']*'|“[^”]*”|« [^»]* »|„[^“]*“|«[^»]*»|「[^」]*」")
+_ENGLISH = re.compile(
+    r"\b(the|is|are|now|instead|of|must|be|members?|than|points? (?:a|an|now)|for|with|from|orders?)\b"
+)
+
+
+@pytest.mark.parametrize("code", catalogs.TRANSLATED)
+def test_changes_and_warnings_are_said_whole_in_each_language(code: str) -> None:
+    with i18n.speaking(code):
+        told = [change.text for before, after, _ in CHANGES for change in changes(read(before), read(after), "USD")]
+        told += [fault.sentence for one, _ in WARNINGS for fault in advice(read(one), demo_program(), SPRING, "USD")]
+    assert len(told) > 70
+    assert [text for text in told if _ENGLISH.search(_NAMES.sub("", text)) or "%(" in text] == []
+
+
+@pytest.mark.parametrize("code", catalogs.TRANSLATED)
+def test_faults_are_said_whole_in_each_language(code: str) -> None:
+    with i18n.speaking(code):
+        told = [fault.sentence for path, value, *_ in BAD for fault in faults(changed(path, value))]
+    strange = re.compile(r"\borders\b")  # where a key stands already
+    assert [text for text in told if _ENGLISH.search(strange.sub("", _NAMES.sub("", text)))] == []
+
+
+def test_answers_say_the_same_in_english_whatever_language_is_spoken() -> None:
+    broken = changed("rewards.1.cost", 0)
+    with i18n.speaking("de"):
+        (fault,) = faults(broken)
+        assert fault.sentence == "Kosten ($10 off): mindestens 1."
+        assert (fault.field, fault.reason) == ("rewards › 10-off › cost", "must be at least 1")
+
+
+def test_every_field_of_a_program_has_a_name_that_merchants_know() -> None:
+    for name, part in schema()["$defs"].items():
+        for field in part.get("properties", {}):
+            path = {"OrderRule": ("orders",), "JoiningRule": ("joining",), "Ladder": ("ladder",),
+                    "Referral": ("referral",), "Expiry": ("expiry",)}.get(name, ("rewards", "any"))  # fmt: skip
+            if field not in ("milestones", "partnerships"):
+                assert "“" not in named({}, (*path, field)), f"{name}.{field}"
