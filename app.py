@@ -17,7 +17,7 @@ from core import effects, i18n, jobs, logs
 from core.config import Settings, settings
 from core.db import database
 from core.jobs import Hinted, Periodic
-from loyalty import programs
+from loyalty import counting, programs
 from loyalty.commands import ledger, privacy
 from loyalty.importing import operations as importing
 from loyalty.publishing import operations as publishing
@@ -204,6 +204,7 @@ def wire() -> None:
     )
     importing.give_tier[:] = [bring_tier]
     referrals.tier_at[:] = [lambda *asked: tier_at(*asked).key]
+    counting.besides["cards"] = passes.live_at
     rotated[:] = [uploads.rotate_encryption, connections.rotate_encryption]
     installing.welcome[:] = [programs.publish_first, past.begin, plans.request]
     database().after_commit[:] = [effects.hint_after_commit]

@@ -4,6 +4,7 @@ Points are added up from the ledger once and kept by the day (`catch_up`); what 
 that the numbers are always those of this moment. What takes a look at every member is kept for some minutes.
 """
 
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -22,6 +23,8 @@ KEPT = timedelta(minutes=10)
 CHUNK = 200_000
 # Who bought more than once within so long came back.
 REPEAT = timedelta(days=365)
+# With fewer members than this a look is quick, and taken whenever somebody asks.
+SMALL = 5_000
 # So many days ago, too, is kept who had come back by then.
 SPANS = (7, 30, 90, 365)
 
@@ -79,6 +82,11 @@ _GUESTS_BACK = sa.text(f"""
         GROUP BY guest_email) AS buyers""")
 
 
+# Filled by app.py when the parts are wired together: what else a look tells, each called with (session, shop id, the
+# moments of now and of each of SPANS days ago) for as many rows of numbers.
+besides: dict[str, Callable[[Session, int, Sequence[datetime]], list[list[int]]]] = {}
+
+
 class Day(NamedTuple):
     """Points of one day, and who joined on it."""
 
@@ -109,12 +117,21 @@ class Standing(Struct, frozen=True):
     pending: int = 0
     members_back: Back = Back()
     others_back: Back = Back()
+    # How many joined on each day of the last two years, up to the day of the look.
+    joined: dict[date, int] = {}
+    # What other rooms tell of now and of each of SPANS days ago, by name: see `besides`.
+    told: dict[str, list[list[int]]] = {}
     # The same so many days ago, as text since it is kept as JSON: of members, and of others.
     earlier: dict[str, tuple[Back, Back]] = {}
 
     @property
     def members(self) -> int:
         return sum(self.tiers.values())
+
+    def at(self, name: str, days: int, unknown: Sequence[int]) -> Sequence[int]:
+        """What another room told of now (0) or of so many days ago."""
+        found = self.told.get(name, [])
+        return found[_AGES.index(days)] if len(found) == len(_AGES) else unknown
 
     def back(self, days: int) -> tuple[Back, Back]:
         """Members and others who had come back so many days ago, one of SPANS."""
@@ -148,11 +165,11 @@ def _locked(session: Session, shop_id: int) -> ShopCount | None:
     return session.scalar(sa.select(ShopCount).where(ShopCount.shop_id == shop_id).with_for_update(skip_locked=True))
 
 
-def look(session: Session, shop_id: int, now: datetime) -> None:
+def look(session: Session, shop_id: int, zone: ZoneInfo, now: datetime) -> None:
     """Keep what a look at every member says."""
     row = _locked(session, shop_id)
     if row is not None:
-        row.standing, row.counted_at = to_builtins(_standing(session, shop_id, now)), now
+        row.standing, row.counted_at = to_builtins(_standing(session, shop_id, zone, now)), now
 
 
 def count(database: Database, shop_id: int, zone: ZoneInfo, now: datetime) -> None:
@@ -164,26 +181,38 @@ def count(database: Database, shop_id: int, zone: ZoneInfo, now: datetime) -> No
     with database.transaction(shop_id) as session:
         row = session.get(ShopCount, shop_id)
         if row is None or row.counted_at is None or row.counted_at <= now - KEPT:
-            look(session, shop_id, now)
+            look(session, shop_id, zone, now)
 
 
-def standing(session: Session, shop_id: int, now: datetime, *, kept: timedelta | None = None) -> Standing:
-    """What was last kept, or a look now where nothing was; where that is older than `kept`, a look that is kept."""
+def standing(
+    session: Session, shop_id: int, zone: ZoneInfo, now: datetime, *, kept: timedelta | None = None
+) -> Standing:
+    """What was last kept, or a look now where that was nothing or is quick; older than `kept`, a look that is kept."""
     row = session.get(ShopCount, shop_id)
     if kept is not None and (row is None or row.counted_at is None or row.counted_at <= now - kept):
-        look(session, shop_id, now)
+        look(session, shop_id, zone, now)
         row = session.get(ShopCount, shop_id)
-    if row is not None and row.counted_at is not None:
-        return convert(row.standing, Standing)
-    return _standing(session, shop_id, now)
+    return _kept(row) or _standing(session, shop_id, zone, now)
 
 
-def _standing(session: Session, shop_id: int, now: datetime) -> Standing:
+def _kept(row: ShopCount | None) -> Standing | None:
+    """What was kept, where a look takes its time."""
+    if row is None or row.counted_at is None:
+        return None
+    held = convert(row.standing, Standing, strict=False)
+    return held if held.members >= SMALL else None
+
+
+def _standing(session: Session, shop_id: int, zone: ZoneInfo, now: datetime) -> Standing:
     rows = session.execute(_STANDING, {"shop_id": shop_id}).all()
     back = _back(session, shop_id, now)
     earlier = {str(age): both for age, both in back.items() if age}
     tiers = {row[0]: row[1] for row in rows}
-    return Standing(tiers, sum(row[2] for row in rows), sum(row[3] for row in rows), *back[0], earlier)
+    today, moments = now.astimezone(zone).date(), [now - timedelta(age) for age in _AGES]
+    joined = _joined(session, shop_id, today - timedelta(2 * max(SPANS)), today, zone)
+    told = {name: ask(session, shop_id, moments) for name, ask in besides.items()}
+    held = sum(row[2] for row in rows), sum(row[3] for row in rows)
+    return Standing(tiers, *held, *back[0], joined, told, earlier)
 
 
 def _back(session: Session, shop_id: int, until: datetime) -> dict[int, tuple[Back, Back]]:
@@ -195,13 +224,21 @@ def _back(session: Session, shop_id: int, until: datetime) -> dict[int, tuple[Ba
 
 def days(session: Session, shop_id: int, first: date, last: date, zone: ZoneInfo) -> list[Day]:
     """Every day from the first to the last, in order, those without anything among them."""
-    counted = session.scalar(sa.select(ShopCount.posting_id).where(ShopCount.shop_id == shop_id)) or 0
+    row = session.get(ShopCount, shop_id)
+    counted = row.posting_id if row else 0
     bound = {"shop_id": shop_id, "zone": zone.key, "above": counted, "upto": 2**63 - 1, "first": first, "last": last}
     flows = {row[0]: Day(*row) for row in session.execute(_READ, bound)}
-    span = {"since": _midnight(first, zone), "until": _midnight(last + timedelta(1), zone)}
-    joined = {row[0]: row[1] for row in session.execute(_JOINED, {"shop_id": shop_id, "zone": zone.key, **span})}
+    joined, since = {}, first
+    if row and row.counted_at and (kept := _kept(row)):
+        joined, since = kept.joined, max(first, row.counted_at.astimezone(zone).date())
+    joined = joined | _joined(session, shop_id, since, last, zone)
     every = [first + timedelta(n) for n in range((last - first).days + 1)]
     return [flows.get(day, Day(day))._replace(joined=joined.get(day, 0)) for day in every]
+
+
+def _joined(session: Session, shop_id: int, first: date, last: date, zone: ZoneInfo) -> dict[date, int]:
+    span = {"since": _midnight(first, zone), "until": _midnight(last + timedelta(1), zone)}
+    return {row[0]: row[1] for row in session.execute(_JOINED, {"shop_id": shop_id, "zone": zone.key, **span})}
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

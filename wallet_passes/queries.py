@@ -99,6 +99,11 @@ def live_passes(session: Session, shop_id: int, at: datetime | None = None) -> L
     return Live(counted(apple.union(google)), counted(apple), counted(google))
 
 
+def live_at(session: Session, shop_id: int, moments: Sequence[datetime]) -> list[list[int]]:
+    """The numbers of `Live` now, which is the first of the moments, and at each of the others."""
+    return [list(live_passes(session, shop_id, at if place else None)) for place, at in enumerate(moments)]
+
+
 def _between(came: Any, went: Any, at: datetime | None) -> list[sa.ColumnElement[bool]]:
     """What is there, or was at a moment, of what comes and goes."""
     return [went.is_(None)] if at is None else [came <= at, went.is_(None) | (went > at)]

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 import sqlalchemy as sa
 from flask import Flask
 
@@ -40,12 +41,33 @@ def test_counted_or_not_the_days_are_the_same(app: Flask, store: Store) -> None:
     store.settle(store.order(3, noor))
     assert sum(day.issued for day in read(store)) == 50 + 80 + 60 + 80
     with database().transaction(store.shop_id) as session:
-        held = counting.standing(session, store.shop_id, later)
+        held = counting.standing(session, store.shop_id, UTC, later)
         assert held.tiers == {"insider": 1}
         assert held.members_back == counting.Back(1, 1)
         # What has not settled for sure is left to the page.
         assert not counting.catch_up(session, store.shop_id, UTC, NOW)
         assert session.scalar(sa.text("SELECT count(*) FROM shop_days")) == 4
+
+
+def test_what_was_kept_is_told_where_a_look_takes_its_time(
+    app: Flask,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(counting, "SMALL", 1)
+    store.settle(store.order(1, store.customer(1), at=NOW - 20 * DAY), store.order(2, store.customer(1)))
+    counting.count(database(), store.shop_id, UTC, NOW)
+    store.settle(store.order(3, store.customer(2), at=NOW))
+    joined = (NOW - 30 * DAY).date()
+    assert [(day.day, day.joined) for day in read(store) if day.joined] == [(joined, 1)]
+    with database().transaction(store.shop_id) as session:
+        held = counting.standing(session, store.shop_id, UTC, NOW)
+        again = counting.standing(session, store.shop_id, UTC, NOW, kept=timedelta(0))
+    assert (held.members, again.members) == (1, 2)
+    assert held.joined == {joined: 1}
+    assert held.back(7) == (counting.Back(1, 0), counting.Back())
+    assert held.told == {"cards": [[0, 0, 0]] * 5}
+    assert [(day.day, day.joined) for day in read(store) if day.joined] == [(joined, 2)]
 
 
 def test_one_shop_never_counts_anothers(app: Flask, store: Store) -> None:  # noqa: F811

@@ -44,7 +44,7 @@ def _numbers(desk: Desk, past: Progress | None, after: timedelta) -> dict[str, A
     length = _length(request.args.get("days", ""))
     comes = arrival.comes(past)
     kept = ARRIVING if comes else after if arrival.fresh(past, desk.now) else None
-    standing = counting.standing(desk.session, desk.shop_id, desk.now, kept=kept)
+    standing = counting.standing(desk.session, desk.shop_id, desk.zone, desk.now, kept=kept)
     return {
         "length": length,
         "tiles": tiles(desk, length, standing),
@@ -65,7 +65,7 @@ def _range(days: int) -> str:
 @downloads.offers("number")
 def _number_file(desk: Desk, key: str = "", days: str = "30") -> downloads.File:
     """One tile's numbers as a spreadsheet."""
-    standing = counting.standing(desk.session, desk.shop_id, desk.now)
+    standing = counting.standing(desk.session, desk.shop_id, desk.zone, desk.now)
     for tile in tiles(desk, _length(days), standing):
         if tile.key == key:
             return downloads.table(key, *tile.sheet)

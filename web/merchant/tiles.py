@@ -1,7 +1,7 @@
 """What the first page tells: each number with what it means, what it was before, how it went, and its spreadsheet."""
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from loyalty.counting import Back, Day, Standing
 from referrals import numbers
 from referrals.numbers import Period
 from tiers.ladders import ladder_of
-from wallet_passes.queries import live_passes
+from wallet_passes.queries import Live
 from web.merchant import charts
 from web.merchant.charts import Chart
 from web.merchant.desk import Desk
@@ -87,7 +87,7 @@ def tiles(desk: Desk, length: int, standing: Standing) -> list[Tile]:
         _revenue(desk, span),
         _back(standing, length),
         _rate(span, redeemed, issued),
-        _wallets(desk, span),
+        _wallets(standing, length),
         _tiers(desk, standing),
     ]  # fmt: skip
 
@@ -170,9 +170,8 @@ def _revenue(desk: Desk, span: Span) -> Tile:
     return tile._replace(sheet=span.sheet("revenue", (units[0], units[1])))
 
 
-def _wallets(desk: Desk, span: Span) -> Tile:
-    began = datetime.combine(span.days[0], time(), desk.zone)
-    live, before = live_passes(desk.session, desk.shop_id), live_passes(desk.session, desk.shop_id, began)
+def _wallets(standing: Standing, length: int) -> Tile:
+    live, before = (Live(*standing.at("cards", ago, (0, 0, 0))) for ago in (0, length))
     change, good = _change(live.members, before.members)
     rows = [(name, getattr(live, name), getattr(before, name)) for name in ("members", "apple", "google")]
     return Tile(

@@ -2,6 +2,7 @@
 
 import json
 import re
+from zoneinfo import ZoneInfo
 
 from core import clock
 from core.db import database
@@ -79,4 +80,4 @@ def test_an_arriving_past_is_never_told_as_nobody(office: Office) -> None:
 
 def counted(office: Office) -> None:
     with database().transaction(office.store.shop_id) as session:
-        counting.look(session, office.store.shop_id, clock.now())
+        counting.look(session, office.store.shop_id, ZoneInfo("UTC"), clock.now())
