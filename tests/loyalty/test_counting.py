@@ -50,8 +50,8 @@ def test_counted_or_not_the_days_are_the_same(app: Flask, store: Store) -> None:
 
 
 def test_what_was_kept_is_told_where_a_look_takes_its_time(
-    app: Flask,
-    store: Store,
+    app: Flask,  # noqa: F811
+    store: Store,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(counting, "SMALL", 1)
