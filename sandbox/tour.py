@@ -151,9 +151,12 @@ class Tour:
     @contextmanager
     def _draft(self, document: dict[str, Any]) -> Iterator[None]:
         """The shop with this draft, and then without one."""
+        self.api.delete("/program/draft")
         self.api.put("/program/draft", json={"document": document, "updated_at": None}).raise_for_status()
-        yield
-        self.api.delete("/program/draft").raise_for_status()
+        try:
+            yield
+        finally:
+            self.api.delete("/program/draft")
 
     def staff(self) -> None:
         with self.visitor() as context:

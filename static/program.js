@@ -1,7 +1,7 @@
 // The program's form: what the preview finds wrong is marked on the fields it is about, and a way leads to each.
 
 const FAULT = "m-fault";
-const icon = () => document.querySelector(`#preview .r-notice svg, #phone .r-notice svg`)?.cloneNode(true);
+const icon = () => document.querySelector("#wrong .r-notice svg, #preview .r-notice svg, #phone .r-notice svg")?.cloneNode(true);
 
 function clear(form) {
   for (const said of form.querySelectorAll(`.${FAULT}`)) said.remove();
@@ -46,7 +46,9 @@ document.addEventListener("htmx:load", (event) => {
   const form = seen.closest("form");
   if (!form) return;
   clear(form);
-  for (const link of seen.querySelectorAll("a[data-fault]")) mark(form, link.dataset.fault, link.textContent);
+  // Where faults are told above the form already, the preview does not repeat them.
+  const above = form.querySelectorAll("#wrong a[data-fault]");
+  for (const link of above.length ? above : seen.querySelectorAll("a[data-fault]")) mark(form, link.dataset.fault, link.textContent);
 });
 
 document.addEventListener("click", (event) => {

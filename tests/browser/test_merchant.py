@@ -178,7 +178,9 @@ def test_what_is_wrong_with_a_program_is_seen_at_its_field_put_right_and_publish
     expect(frame.get_by_text("This can’t be published yet")).to_have_count(0)
     frame.get_by_role("button", name="Save draft").click()
     frame.get_by_role("link", name="Review and publish").click()
-    expect(frame.get_by_text(f"Taste {width}")).to_be_visible()
+    expect(frame.get_by_role("heading", name="Review and publish")).to_be_visible()
+    expect(frame.locator(".m-change", has_text=f"Taste {width}")).to_be_visible()
+    axe.assert_nothing_found(frame, where="the review")  # type: ignore[arg-type]
     frame.get_by_role("button", name="Publish", exact=True).click()
     expect(frame.get_by_role("heading", name="Versions of the program")).to_be_visible()
     visit(frame, "/program", "Program")
