@@ -175,8 +175,8 @@ def announcement(key: str, points: int, language: str) -> str | None:
 
 
 def _titled(field: Field, words: Words) -> Field:
-    named = field.key == "program" and words.title
-    return msgspec.structs.replace(field, text=shortened(words.title, BACK)) if named else field
+    named = {"program": shortened(words.title, BACK), "tier": shortened(words.tier, TIER)}.get(field.key)
+    return msgspec.structs.replace(field, text=named) if named else field
 
 
 def _merchants(words: Words, spoken: Catalogue) -> Iterator[Field]:

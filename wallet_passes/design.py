@@ -59,7 +59,7 @@ class Words(NamedTuple):
     """What a shop itself says on its cards; empty where it says nothing.
 
     `title` is what the card is called (empty: as the program), `logo_text` stands beside the logo, `welcome` is one
-    line, `terms` may be long.
+    line, `terms` may be long. `tier` is what the look's tier is called (empty: as the program calls it).
     """
 
     title: str = ""
@@ -69,6 +69,7 @@ class Words(NamedTuple):
     texts: tuple[Text, ...] = ()
     links: tuple[Link, ...] = ()
     places: tuple[Place, ...] = ()
+    tier: str = ""
 
 
 class Design(NamedTuple):

@@ -179,6 +179,8 @@ class Translation(Part):
     """Such as fr or pt-BR."""
     texts: Annotated[dict[Said, Said], Field(max_length=200)]
     """What a text of the design is in that language, by the text itself."""
+    tiers: dict[Key, Label] = Field(default_factory=dict, max_length=50)
+    """What a tier is called in that language, by its key."""
 
 
 class CardDesign(Part):

@@ -45,7 +45,10 @@ def look(document: CardDesign, tier: str, shop: str, colour: str | None = None) 
         max_distance=document.max_distance,
         hidden=tuple(sorted(set(document.hidden))),
         translations=tuple(
-            sorted((one.language, _words(document, own, shop, _in(one.texts))) for one in document.translations)
+            sorted(
+                (one.language, _words(document, own, shop, _in(one.texts), one.tiers.get(tier, "")))
+                for one in document.translations
+            )
         ),
     )
 
@@ -62,7 +65,7 @@ def _picture(document: CardDesign, own: Look, name: str) -> str:
     return getattr(own.images, name) or getattr(document.images, name) or ""
 
 
-def _words(document: CardDesign, own: Look, shop: str, say: Say) -> Words:
+def _words(document: CardDesign, own: Look, shop: str, say: Say, tier: str = "") -> Words:
     logo_text = document.logo_text if own.logo_text is None else own.logo_text
     return Words(
         title=shortened(say(document.name or ""), TITLE),
@@ -72,6 +75,7 @@ def _words(document: CardDesign, own: Look, shop: str, say: Say) -> Words:
         texts=tuple(Text(_line(say(one.label)), _lines(say(one.text))) for one in document.texts),
         links=tuple(Link(_line(say(one.label)), one.url) for one in document.links),
         places=tuple(Place(one.latitude, one.longitude, _line(say(one.text))) for one in document.locations),
+        tier=_line(tier),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from wallet_passes import barcode
-from wallet_passes.content import Card, Field
+from wallet_passes.content import TIER, Card, Field, shortened
 from wallet_passes.design import Design, written
 from wallet_passes.languages import ENGLISH, LANGUAGES, catalogue
 from wallet_passes.messages.rules import Shown
@@ -60,6 +60,11 @@ def serial_of(issuer: str, id_: str) -> str | None:
     return id_.removeprefix(f"{issuer}.") if id_.startswith(f"{issuer}.") else None
 
 
+def _named(design: Design) -> dict[str, str]:
+    """The tier's name by language, where it has one."""
+    return {to: shortened(words.tier, TIER) for to, words in design.translations if words.tier}
+
+
 def loyalty_class(id_: str, card: Card, design: Design, addresses: Addresses) -> Body:
     """What all cards of a look share. Of the card it takes only what is the same on all of them."""
     title = design.words.title or _text(card, "program") or card.shop
@@ -78,7 +83,7 @@ def loyalty_class(id_: str, card: Card, design: Design, addresses: Addresses) ->
         "rewardsTierLabel": _english("tier"),
         "localizedRewardsTierLabel": _label("tier"),
         "rewardsTier": tier,
-        "localizedRewardsTier": _localized(tier, {}) if tier else None,
+        "localizedRewardsTier": _localized(tier, _named(design)) if tier else None,
         "multipleDevicesAndHoldersAllowedStatus": "ONE_USER_ALL_DEVICES",
         "merchantLocations": [
             {"latitude": place.latitude, "longitude": place.longitude} for place in design.words.places[:MOST_PLACES]
@@ -243,7 +248,14 @@ def _english(key: str) -> str:
 
 
 def _localized(text: str, translated: Mapping[str, str]) -> Body:
-    """`LocalizedString`: a text, and what it is in other languages."""
+    """`LocalizedString`: a text, and what it is in other languages.
+
+    What has no translation gets the default, which is English: where the shop wrote in another language and gave the
+    English, what it wrote stays for all others.
+    """
+    if english := translated.get(ENGLISH):
+        written_so = dict.fromkeys((language for language in LANGUAGES if language != ENGLISH), text)
+        text, translated = english, written_so | {to: value for to, value in translated.items() if value}
     others = [{"language": to, "value": value} for to, value in translated.items() if value and to != ENGLISH]
     return {"defaultValue": {"language": ENGLISH, "value": text}, "translatedValues": others}
 

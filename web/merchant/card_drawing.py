@@ -46,13 +46,14 @@ def apple(
     told: Mapping[str, Any], look: Design, labels: Mapping[str, str], pictures: Mapping[str, str], ratio: float
 ) -> Drawn:
     """A store card, from its `pass.json`. `ratio` is how many times as wide as high the logo is."""
-    fields = told["storeCard"]
+    fields = {side: [{**one, "label": labels.get(one["key"], one["label"])} for one in some]
+              for side, some in told["storeCard"].items() if isinstance(some, list)}  # fmt: skip
     rows = [
         (24, [_at(one, WIDTH - 16, "end", 120) for one in fields["headerFields"][:1]]),
         (204, _pair(fields["secondaryFields"])),
         (248, _pair(fields["auxiliaryFields"])),
     ]
-    back = [(labels.get(one["key"], one["label"]), one["value"]) for one in fields["backFields"]]
+    back = [(one["label"], one["value"]) for one in fields["backFields"]]
     (code,) = told["barcodes"]
     return Drawn(
         written(look.background), written(look.foreground), written(look.label), told.get("logoText", ""),
@@ -61,9 +62,9 @@ def apple(
     )  # fmt: skip
 
 
-def google(told: Mapping[str, Any], look: Design, pictures: Mapping[str, str]) -> Drawn:
-    """A loyalty card, from its class and object."""
-    shared, own = told["class"], told["object"]
+def google(told: Mapping[str, Any], look: Design, pictures: Mapping[str, str], language: str) -> Drawn:
+    """A loyalty card, from its class and object, on a phone that speaks a language."""
+    shared, own = (spoken(told[part], language) for part in ("class", "object"))
     ink = text_on(look.background)
     first = [_points(own.get("loyaltyPoints")), _labelled(shared["rewardsTierLabel"], shared.get("rewardsTier"))]
     reward = next((one for one in own["textModulesData"] if one["id"] == "reward"), None)
@@ -79,6 +80,21 @@ def google(told: Mapping[str, Any], look: Design, pictures: Mapping[str, str]) -
         [(112, _pair([one for one in first if one])), (160, _pair([one for one in second if one]))],
         qr(own["barcode"]["value"]), own["barcode"]["alternateText"], [*texts, *links],
     )  # fmt: skip
+
+
+def spoken(told: Any, language: str) -> Any:
+    """What a phone reads: in place of a text its own language's, where there is one."""
+    if isinstance(told, list):
+        return [spoken(one, language) for one in told]
+    if not isinstance(told, Mapping):
+        return told
+    read = {name: spoken(one, language) for name, one in told.items()}
+    for name, one in told.items():
+        if name.startswith("localized") and isinstance(one, Mapping):
+            said = {text["language"]: text["value"] for text in one.get("translatedValues", ())}
+            plain = name.removeprefix("localized")
+            read[plain[0].lower() + plain[1:]] = said.get(language, one["defaultValue"]["value"])
+    return read
 
 
 def _points(told: Mapping[str, Any] | None) -> dict[str, str] | None:

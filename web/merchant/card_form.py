@@ -1,6 +1,6 @@
 """A card design as a form: what it shows of a document, and the document that it sends. Pure.
 
-A draft may hold anything, so nothing here trusts its shape. What a form does not show (translations) stays as it was.
+A draft may hold anything, so nothing here trusts its shape. What a form does not show (languages beyond ours) stays.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,9 +36,8 @@ class Sent(NamedTuple):
 
 def document(sent: Sent, before: Any, tiers: Iterable[str], hideable: Iterable[str]) -> Document:
     """The design that a form says, on top of what the draft held before."""
-    kept = {"translations": before["translations"]} if isinstance(before, Mapping) and "translations" in before else {}
-    shown = set(sent.many.get("shown", ()))
-    return {
+    shown, keys = set(sent.many.get("shown", ())), list(tiers)
+    said = {
         **{name: _line(sent.one.get(name, ""), name) for name in LINES},
         **({"logo_text": ""} if sent.one.get("no_logo_text") == "1" else {}),
         "colours": _colours(sent.one, ""),
@@ -46,9 +45,58 @@ def document(sent: Sent, before: Any, tiers: Iterable[str], hideable: Iterable[s
         **{kind: _rows(sent.many, kind) for kind in ROWS},
         "max_distance": _number(sent.one.get("max_distance", "")),
         "hidden": [key for key in hideable if key not in shown],
-        "looks": [look for tier in tiers if (look := _look(sent.one, tier, before))],
-        **kept,
+        "looks": [look for tier in keys if (look := _look(sent.one, tier, before))],
     }
+    translated = _translations(sent.many, said, before, keys)
+    return said | ({"translations": translated} if translated else {})
+
+
+def _translations(many: Mapping[str, Sequence[str]], said: Document, before: Any, tiers: Iterable[str]) -> list[Any]:
+    """The shop's words in other languages: those of the form, and those that it does not show as they were."""
+    kept = _listed(before.get("translations")) if isinstance(before, Mapping) else []
+    sent = [name.removeprefix("of-") for name in many if name.startswith("of-")]
+    found = [one for one in kept if not isinstance(one, Mapping) or one.get("language") not in sent]
+    renamed = _renamed(before, said)
+    for language in sent:
+        pairs = zip(many[f"of-{language}"], many.get(f"say-{language}", ()), strict=False)
+        texts = {renamed.get(of := _plain(said_as), of): _plain(say) for said_as, say in pairs if say.strip()}
+        named = zip(tiers, many.get(f"tier-{language}", ()), strict=False)
+        names = {key: name.strip() for key, name in named if name.strip()}
+        if texts or names:
+            found.append({"language": language, "texts": texts} | ({"tiers": names} if names else {}))
+    return found
+
+
+def _renamed(before: Any, said: Document) -> dict[str, str]:
+    """Lines that say something else now keep their translations, to be looked through."""
+    held = readable(before)
+    return {str(held[name]): said[name] for name in LINES if held[name] and said[name] and held[name] != said[name]}
+
+
+def _plain(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\x00", "").strip()
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def own_texts(held: Any) -> list[str]:
+    """Every text of a document that can be translated, in its order, as far as it can be read."""
+    told = readable(held)
+    found: list[Any] = [told[name] for name in LINES]
+    found += [row[name] for row in told["texts"] for name in ("label", "text")]
+    found += [row["label"] for row in told["links"]] + [row["text"] for row in told["locations"]]
+    looks = _listed(held.get("looks")) if isinstance(held, Mapping) else []
+    found += [look.get(name) for look in looks if isinstance(look, Mapping) for name in (*LOOK_LINES, "terms")]
+    return list(dict.fromkeys(text for text in found if isinstance(text, str) and text))
+
+
+def translation_of(held: Any, language: str) -> tuple[Document, Document]:
+    """What a document says in a language: its texts by what they translate, and its tiers' names by their keys."""
+    listed = _listed(held.get("translations")) if isinstance(held, Mapping) else []
+    found = next((one for one in listed if isinstance(one, Mapping) and one.get("language") == language), {})
+    return _mapping(found.get("texts")), _mapping(found.get("tiers"))
 
 
 def _line(text: str, name: str) -> str | None:

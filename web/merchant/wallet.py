@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from flask import Response, render_template, request
 
+from core import i18n
 from core.errors import Conflict, InvalidInput, RapportError
 from core.i18n import N_, _
 from loyalty.publishing.faults import Fault
@@ -172,6 +173,12 @@ def _tier(desk: Desk) -> str:
     return asked if asked in keys else keys[0]
 
 
+def _language() -> str:
+    """The language that the drawn phones speak: the shop's page's own where none is asked for."""
+    asked = request.values.get("language", "")
+    return asked if asked in i18n.LANGUAGES else i18n.language()
+
+
 def _designer(desk: Desk, document: Any, edits: int) -> Answer:
     session, shop_id = desk.session, desk.shop_id
     shown = _shown(desk, document)
@@ -179,7 +186,8 @@ def _designer(desk: Desk, document: Any, edits: int) -> Answer:
     cards = session.scalar(sa.select(sa.func.count()).where(Pass.shop_id == shop_id, Pass.ended_at.is_(None))) or 0
     return render_template(
         "merchant/wallet.html", **shown, edits=edits, held=card_form.readable(document), fields=FIELDS, latest=latest,
-        looks=_looks(desk, document), pictures=_pictures(desk, document), rollout=queries.rollout(session, shop_id),
+        looks=_looks(desk, document), spoken=_spoken(desk, document), pictures=_pictures(desk, document),
+        rollout=queries.rollout(session, shop_id),
         on_phones=cards, changed=edits > 0 and _differs(desk, document), ground=_ground(desk, document),
     )  # fmt: skip
 
@@ -189,9 +197,10 @@ def _shown(desk: Desk, document: Any) -> dict[str, Any]:
     standing = _standing(desk, document)
     tiers = [(tier.key, tier.name) for tier in desk.version.program.ladder.tiers]
     told: dict[str, Any] = {"standing": standing, "tiers": tiers, "tier": _tier(desk), "places": _places(tiers)}
+    told |= {"languages": i18n.LANGUAGES, "language": _language()}
     if not standing.is_valid:
         return told | {"apple": None, "google": None}
-    card = preview.card_of_nobody(desk.session, desk.shop, told["tier"], None)
+    card = preview.card_of_nobody(desk.session, desk.shop, told["tier"], told["language"])
     look = queries.dressed(CardDesign.model_validate(document).model_dump_json(), told["tier"], desk.shop)
     return told | _drawn(desk, card, look)
 
@@ -205,7 +214,7 @@ def _drawn(desk: Desk, card: Card, look: Design) -> dict[str, Any]:
     told = preview.google(card, look, desk.shop_id)
     return {
         "apple": card_drawing.apple(preview.apple(card, look), look, labels, pictures, ratio),
-        "google": card_drawing.google(told, look, pictures),
+        "google": card_drawing.google(told, look, pictures, card.language),
         "shop_name": content.shortened(desk.shop.name, content.NAME),
     }
 
@@ -241,6 +250,19 @@ class Look(NamedTuple):
     strip: "Picture"
 
 
+class Spoken(NamedTuple):
+    """A language's part of the form: each text with what it is there, and each tier's name."""
+
+    key: str
+    name: str
+    texts: list[tuple[str, str]]
+    tiers: list[tuple[str, str]]
+
+    @property
+    def done(self) -> int:
+        return sum(bool(said) for _of, said in self.texts)
+
+
 class Picture(NamedTuple):
     """A picture's part of the form: `slot` names it in addresses, `address` is where the one it has can be seen."""
 
@@ -274,6 +296,17 @@ def _looks(desk: Desk, document: Any) -> list[Look]:
         held = card_form.look_of(document, tier.key)
         strip = _picture(desk, f"look-{tier.key}-", "strip", str(held["images"].get("strip", "")), known)
         found.append(Look(tier.key, tier.name, held, strip))
+    return found
+
+
+def _spoken(desk: Desk, document: Any) -> list[Spoken]:
+    """The languages that phones are spoken to in. Translations of what is said no more stay until they are emptied."""
+    own, ladder = card_form.own_texts(document), desk.version.program.ladder.tiers
+    found = []
+    for key, language in i18n.LANGUAGES.items():
+        texts, tiers = card_form.translation_of(document, key)
+        every = [(of, str(texts.get(of, ""))) for of in dict.fromkeys((*own, *map(str, texts)))]
+        found.append(Spoken(key, language.name, every, [(tier.name, str(tiers.get(tier.key, ""))) for tier in ladder]))
     return found
 
 

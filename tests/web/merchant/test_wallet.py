@@ -121,6 +121,34 @@ def test_a_tier_looks_its_own_way(office: Office) -> None:
     assert (look["tier"], look["welcome"]) == (top, "Thank you")
 
 
+def test_a_phone_of_another_language_reads_the_shops_words_and_its_own_labels(office: Office) -> None:
+    english = said(welcome="Good morning")
+    office.post("/wallet", **english)
+    page = office.text("/wallet")
+    assert page.count('name="of-fr"') == 2  # beside the logo, and the line for members
+    tiers = page.count('name="tier-fr"')
+    french = {
+        "of-fr": ["Ember", "Good morning"], "say-fr": ["Braise", " Bonjour "],
+        "tier-fr": ["Initié", *[""] * (tiers - 1)], "of-ja": ["Ember"], "say-ja": [""], "tier-ja": [""] * tiers,
+    }  # fmt: skip
+    shown = office.post("/wallet/preview", **english, **french, language="fr").text
+    for text in ("Braise", "Initié", "avantage"):
+        assert text.lower() in shown.lower(), text
+    assert "Braise" not in office.post("/wallet/preview", **english, **french, language="en").text
+    office.post("/wallet", **(english | french | {"edits": "1", "welcome": "Good evening"}))
+    (draft,) = rows(office, WalletDraft)
+    # A line that was changed keeps what it was in French, to be looked through.
+    assert draft.document["translations"] == [
+        {"language": "fr", "texts": {"Ember": "Braise", "Good evening": "Bonjour"}, "tiers": {"insider": "Initié"}}
+    ]
+    # What a form does not show stays.
+    office.post("/wallet", **said(edits="2", welcome="Good evening"))
+    (draft,) = rows(office, WalletDraft)
+    assert len(draft.document["translations"]) == 1
+    wrong = office.post("/wallet/preview", **english, **{"of-xx-yy": ["Ember"], "say-xx-yy": ["X"]}).text
+    assert "ust be a language" in spot(wrong, "translations")
+
+
 def test_two_who_change_the_draft_don_t_overwrite_each_other(office: Office) -> None:
     office.post("/wallet", **said())
     assert office.post("/wallet", **said(logo_text="Mine")).status_code == 409
