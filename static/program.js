@@ -52,8 +52,8 @@ document.addEventListener("htmx:load", (event) => {
 });
 
 document.addEventListener("click", (event) => {
-  const link = event.target.closest?.("a[data-fault]");
-  const field = link && document.getElementById(`f-${link.dataset.fault}`);
+  const link = event.target.closest?.("a[data-fault], a[data-leads]");
+  const field = link && document.getElementById(`f-${link.dataset.fault ?? link.dataset.leads}`);
   if (!field) return;
   event.preventDefault();
   for (let around = field.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;

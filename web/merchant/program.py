@@ -87,9 +87,8 @@ def _nearest(keys: tuple[str, ...], named: Mapping[tuple[str, ...], str]) -> str
 def on_form(desk: Desk, document: Document, setting: Setting, rows: Rewritten | None = None) -> dict[str, Any]:
     """What `shown` says, with each fault on its field. `rows` are called as the form that is open calls them."""
     told = shown(desk, document)
-    if told["preview"].errors:
-        told["marks"] = marks(told["preview"].errors, sentences.places(document, setting, rows))
-    return told
+    seen, places = told["preview"], list(sentences.places(document, setting, rows))
+    return told | {"marks": marks(seen.errors, places), "hints": marks(seen.warnings, places)}
 
 
 def form_values(desk: Desk, held: Work) -> dict[str, Any]:

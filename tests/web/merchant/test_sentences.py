@@ -191,6 +191,7 @@ def test_the_summary_tells_of_campaigns_and_activities(office: Office) -> None:
     draft(office, RICH)
     page = office.text("/program")
     assert "More points for orders: Weekend and First." in page
+    assert 'data-leads="rewards.10-off.stock"' in page  # none is left: worth a second look
     assert "Doing birthday 100" in page
 
 
