@@ -241,7 +241,7 @@ def create_app(config: Settings | None = None) -> Flask:
         merchant,
     ):
         face.register(app)
-    for command in (*COMMANDS, worker, clock):
+    for command in (*COMMANDS, worker, clock, at_work):
         app.cli.add_command(command)
     return app
 
@@ -304,10 +304,19 @@ def clock() -> None:
         try:
             jobs.sweep(HINTED)
             jobs.start_due(PERIODIC)
+            jobs.beat()
         except Exception:
             # A database that is away for a while must not end the clock.
             logs.logger(__name__).exception("the clock missed a tick")
         time.sleep(settings().scheduler_tick)
+
+
+@click.command("at-work")
+@click.option("--patience", default=60.0, show_default=True, help="Seconds to wait at most.")
+def at_work(patience: float) -> None:
+    """Wait until every queue has a worker that takes a job, and the clock does its turns."""
+    if missing := jobs.silent(QUEUES, patience):
+        raise click.ClickException(f"nobody is at work yet: {', '.join(missing)}")
 
 
 def __getattr__(name: str) -> Any:

@@ -4,12 +4,14 @@ A hint is one `SET … NX` in Redis; only the first since the last job began enq
 make one job, never ten thousand. When Redis is down, slow or empty, the sweep finds the pending rows and hints again.
 """
 
+import contextlib
 import functools
 import gc
 import math
 import threading
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -179,6 +181,41 @@ def _take_turn(job: Periodic) -> bool:
 def _give_turn_back(job: Periodic) -> None:
     with database().transaction() as session:
         session.execute(sa.update(PeriodicRun).where(PeriodicRun.name == job.name).values(next_at=clock.now()))
+
+
+CLOCK = "clock"
+BEAT_LIVES = 30  # seconds
+
+
+def beat() -> None:
+    """The clock's sign that it has just done a turn."""
+    with contextlib.suppress(redis.RedisError):
+        connection().set(_beat(CLOCK), b"1", ex=BEAT_LIVES)
+
+
+def answer(asked: str) -> None:
+    """The job by which a worker shows that it takes jobs."""
+    connection().set(_beat(asked), b"1", ex=BEAT_LIVES)
+
+
+def silent(queues: Sequence[str], patience: float) -> list[str]:
+    """The queues that nobody works, and "clock" where none does a turn, after so many seconds at most.
+
+    Raises redis.RedisError.
+    """
+    connection().delete(_beat(CLOCK))
+    asked = {name: f"{name}:{uuid.uuid4().hex}" for name in queues}
+    for queue, token in asked.items():
+        enqueue(queue, "core.jobs.answer", token, lives=math.ceil(patience))
+    waiting, until = asked | {CLOCK: CLOCK}, time.monotonic() + patience
+    while waiting and time.monotonic() < until:
+        waiting = {name: token for name, token in waiting.items() if not connection().exists(_beat(token))}
+        time.sleep(0.1 if waiting else 0)
+    return sorted(waiting)
+
+
+def _beat(name: str) -> str:
+    return f"rapport:beat:{name}"
 
 
 class Worker(SimpleWorker):

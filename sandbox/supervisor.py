@@ -1,6 +1,6 @@
 """`make run`: everything a demo needs on this machine, started in order, kept alive, and stopped without a trace.
 
-    services → release → sandbox store → web → worker → clock → demo seed
+    services → release → sandbox store → web → worker → clock → demo seed → everybody at work
 
 What web, worker, clock and release are is read from the Procfile, so that a demo runs what a deployment runs.
 """
@@ -218,7 +218,12 @@ class Supervisor:
         self.launch("clock", procfile["clock"])
         say("Loading the demo shop")
         facts = json.loads(self.run("seed", ["flask", "demo", "seed"]))
+        self.wait_for_work()
         write_privately(self.ready_file, json.dumps(facts, indent=2))
+
+    def wait_for_work(self) -> None:
+        """Until each queue has a worker that takes a job, and the clock does its turns. Raises StartError."""
+        self.run("at-work", ["flask", "at-work", "--patience", str(READY_TIMEOUT)])
 
     def sandbox_command(self) -> list[str]:
         port = self.environ["SANDBOX_URL"].rpartition(":")[2]

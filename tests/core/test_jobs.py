@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
+from rq import Queue
 
 from core import clock, config, db, jobs
 from core.db import Database
@@ -34,6 +35,22 @@ def test_many_hints_are_one_job_until_it_begins(wired: redis.Redis) -> None:
     jobs.begin("tested")
     assert hints.send(WORK)
     assert wired.llen("rq:queue:tested") == 2
+
+
+def test_who_is_silent_is_named(wired: redis.Redis) -> None:
+    assert jobs.silent(["tested", "other"], 0.2) == ["clock", "other", "tested"]
+    answering = threading.Thread(target=answer_all, args=(wired,))
+    answering.start()
+    assert jobs.silent(["tested"], 10) == []
+    answering.join()
+
+
+def answer_all(wired: redis.Redis) -> None:
+    """A worker and a clock that come late."""
+    time.sleep(0.3)
+    jobs.beat()
+    for job in Queue("tested", connection=wired).jobs:
+        job.perform()
 
 
 def test_a_hint_that_was_lost_is_given_again(wired: redis.Redis) -> None:

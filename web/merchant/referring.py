@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.db import database
 from core.errors import NotFound, RapportError, Unavailable
-from core.i18n import N_, _, money, number
+from core.i18n import N_, _, money, number, percent
 from loyalty.models import Member
 from referrals import exports, listings, numbers, queries, reviews
 from referrals.fraud.people import Sides
@@ -173,7 +173,7 @@ def _numbers(now: Figures, then: Figures, currency: str) -> list[Number]:
 
     def rate(figures: Figures) -> str:
         found = figures.conversion_rate
-        return "–" if found is None else f"{number(round(found * 100, 1))} %"
+        return "–" if found is None else percent(round(found * 100, 1))
 
     counted = (
         (_("Invites"), "shares", _("Taps that passed a link on.")),
