@@ -19,6 +19,8 @@ KEPT = timedelta(days=90)
 AGAIN = timedelta(minutes=30)
 # Of one network and code in an hour: an office may look, a flood is not worth its rows.
 MOST_AN_HOUR = 60
+# Of one code in a day.
+MOST_SHARES = 100
 # What `via` says of the referrer's own look: it counts for nothing, and tells the checks whose browser it is.
 OWN = "own"
 
@@ -67,8 +69,12 @@ def look(session: Session, shop_id: int, seen: Look) -> bool:
 
 
 def shared(session: Session, shop_id: int, code_key: str, day: date) -> None:
-    """Count a share of a code's link."""
-    _count(session, shop_id, code_key, day, shares=1)
+    """Count a share of a code's link, as many as somebody may make in a day."""
+    today = sa.select(ReferralCount.shares).where(
+        ReferralCount.shop_id == shop_id, ReferralCount.code_key == code_key, ReferralCount.day == day
+    )
+    if (session.scalar(today) or 0) < MOST_SHARES:
+        _count(session, shop_id, code_key, day, shares=1)
 
 
 def counts(session: Session, shop_id: int, code_keys: Collection[str]) -> Counts:

@@ -27,6 +27,21 @@ function count(element, from, to) {
   requestAnimationFrame(step);
 }
 
+// A tap that passes the link on is counted for the merchant: that there was one, and nothing of who or to whom. One that
+// comes again at once is the same.
+const SAME = 2000; // ms
+let lastShared = -SAME;
+
+function shared(event) {
+  const address = event.target.closest?.("[data-shared]")?.dataset.shared;
+  const passes = event.type === "shared" || event.target.closest?.("[data-copy], a[target=_blank]");
+  if (!address || !passes || event.counted || performance.now() - lastShared < SAME) return;
+  event.counted = true; // this script may be loaded twice, under two addresses
+  lastShared = performance.now();
+  navigator.sendBeacon(address, new URLSearchParams());
+}
+for (const way of ["click", "shared"]) document.addEventListener(way, shared);
+
 // The page that came back, in the place of the one that is there.
 function show(html, url, { keep = false } = {}) {
   const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("[data-portal]");

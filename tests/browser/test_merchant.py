@@ -193,7 +193,7 @@ def test_the_first_page_says_its_numbers_under_the_pointer(desk: Page) -> None:
     chart = frame.get_by_role("img", name="Points issued")
     chart.focus()
     desk.keyboard.press("ArrowLeft")
-    expect(frame.locator("section[aria-label='Points issued'] .m-says")).to_contain_text("points, before ")
+    expect(frame.locator("section[aria-label='Points issued'] .m-told-by")).to_contain_text("points, before ")
     frame.get_by_label("Time").select_option("365")
     expect(frame.get_by_label("Time")).to_have_value("365")
     assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -57,6 +57,10 @@ class Shop:
     def balance(self, email: str) -> int:
         return int(self.member(email)["points"]["available"])
 
+    def shares(self) -> int:
+        """As the merchant's results have them."""
+        return int(self.api.get("/referrals/numbers").json()["total"]["shares"])
+
     def publish(self, **changes: Any) -> None:
         document = self.api.get("/program").json()["document"] | changes
         assert self.api.put("/program/draft", json={"document": document}).status_code == 200
@@ -183,6 +187,23 @@ def test_ways_to_earn_without_a_script_and_preferences(shop: Shop, browsers: Bro
     with page.expect_download() as download:
         page.get_by_role("button", name="Download my data").click()
     assert download.value.suggested_filename == "my-rewards.json"
+
+
+def test_a_tap_that_passes_the_link_on_is_counted_once(shop: Shop, browsers: Browsers) -> None:
+    context = browsers()
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = shop.sign_in(context, "lena.voss@example.com")
+    sent: list[tuple[str, str | None]] = []
+    context.on("request", lambda r: sent.append((r.method, r.post_data)) if r.url.endswith("/shared") else None)
+    before = shop.shares()
+    page.get_by_role("button", name="Copy link").dblclick()
+    for _look in range(50):
+        if shop.shares() > before:
+            break
+        page.wait_for_timeout(100)
+    assert shop.shares() == before + 1
+    # Nothing is told of who it was or how.
+    assert [(method, body or "") for method, body in sent] == [("POST", "")]
 
 
 def test_history_comes_in_place(shop: Shop, browsers: Browsers) -> None:

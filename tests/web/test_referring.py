@@ -490,6 +490,15 @@ def test_a_tap_is_counted(friend: Friend, noor: Bringer) -> None:
     assert counted(noor) == (1, 0, 0)
 
 
+def test_no_more_taps_count_than_somebody_makes_in_a_day(
+    friend: Friend, noor: Bringer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visits, "MOST_SHARES", 2)
+    for _tap in range(4):
+        assert friend.open(f"{noor.page}/shared", "POST").status_code == 204
+    assert counted(noor) == (2, 0, 0)
+
+
 def test_the_page_of_another_shop_s_member(friend: Friend, noor: Bringer, other_store: Store) -> None:
     """The signature holds the shop, too."""
     for path in (noor.page.replace("/s/roastery/", "/s/bakery/"), noor.page[:-2], "/s/bakery/bring/x"):
