@@ -168,7 +168,31 @@ def test_a_class_says_what_the_shop_says() -> None:
     assert body["textModulesData"][1]["localizedHeader"]["translatedValues"][0]["value"] == "Horaires"
     assert body["linksModuleData"]["uris"][0]["uri"] == "https://roastery.example/menu"
     assert len(body["merchantLocations"]) == 10
+    assert body["localizedRewardsTier"]["translatedValues"] == []
     assert (body["reviewStatus"], body["callbackOptions"]) == ("UNDER_REVIEW", {"url": WHERE.callback})
+
+
+def test_a_tier_has_its_name_in_each_language() -> None:
+    spoken = design("Roastery")._replace(translations=(("fr", Words(tier="Initié")),))
+    body = made_class(card(), spoken)
+    assert body["localizedRewardsTier"] == {
+        "defaultValue": {"language": "en", "value": "Insider"},
+        "translatedValues": [{"language": "fr", "value": "Initié"}],
+    }
+    # The same in pass.json, which is made for the language of its phone.
+    for language, name in (("fr", "Initié"), ("de", "Insider")):
+        fields = content.fields(card(language=language), spoken)
+        assert next(field.text for field in fields if field.key == "tier") == name
+
+
+def test_a_shop_that_writes_in_french_gives_its_english_to_english_phones_alone() -> None:
+    own, english = Words(title="Club du Grain"), Words(title="Bean Club")
+    body = made_class(card(), design("R")._replace(words=own, translations=(("en", english),)))
+    told = body["localizedProgramName"]
+    assert told["defaultValue"] == {"language": "en", "value": "Bean Club"}
+    assert {one["language"]: one["value"] for one in told["translatedValues"]} == dict.fromkeys(
+        ("fr", "de", "es", "ja", "ar"), "Club du Grain"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from loyalty import counting
 from tests.web.merchant.conftest import Office
 from tests.web.merchant.test_arrival import past
 from tests.web.stores import DAY, NOW
+from wallet_passes.models import AppleRegistration
 
 
 def test_an_empty_shop_says_what_will_be_here(office: Office) -> None:
@@ -62,6 +63,17 @@ def test_each_number_is_taken_away_by_itself_and_says_what_it_means(office: Offi
     assert sheets["repeat"][1] == "members,1,1,1.0000,1,0,0.0000"
     assert sheets["tiers"][-1] == "Insider,1"
     assert office.store.client.get(json.loads(office.text("/downloads/number", key="x"))["url"]).status_code == 404
+
+
+def test_wallets_are_told_beside_what_they_were(office: Office) -> None:
+    now, shop_id = clock.now(), office.store.shop_id
+    lives = {"gone": (40, now - 5 * DAY), "kept": (40, None), "new": (3, None)}
+    with database().transaction(shop_id) as session:
+        for serial, (came, went) in lives.items():
+            told = {"registered_at": now - came * DAY, "removed_at": went}
+            session.add(AppleRegistration(shop_id=shop_id, device=serial, serial=serial, **told))
+    assert taken(office, "number", key="wallets", days="7")[1:] == ["members,2,2", "apple,2,2", "google,0,0"]
+    assert taken(office, "number", key="wallets", days="90")[1] == "members,2,0"
 
 
 def test_an_arriving_past_is_never_told_as_nobody(office: Office) -> None:
