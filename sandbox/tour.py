@@ -27,6 +27,7 @@ MEMBER = "noor.haddad@example.com"
 # The merchant's areas by their path under the admin's page.
 MERCHANT = (
     "", "members", "program", "referrals", "referrals/review", "referrals/payouts", "wallet", "wallet/messages",
+    "wallet/messages/new", "wallet/history", "settings/past",
     "staff", "deliveries", "import", "settings", "guide",
 )  # fmt: skip
 # What a merchant may be at: a campaign, a question, and a reward whose price is missing.
