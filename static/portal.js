@@ -11,6 +11,16 @@ const place = () => document.querySelector("[data-portal]");
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 let looked = 0;
 
+// A theme says nowhere whether its ground is dark, but the colour of its text does: ours is inherited from it.
+function suit(root) {
+  if (!root?.classList.contains("themed")) return;
+  const pixel = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+  pixel.fillStyle = getComputedStyle(root).color;
+  pixel.fillRect(0, 0, 1, 1);
+  const [red, green, blue] = pixel.getImageData(0, 0, 1, 1).data;
+  root.classList.toggle("dark", 0.299 * red + 0.587 * green + 0.114 * blue > 150);
+}
+
 function numberOf(root) {
   return Number(root?.querySelector("[data-count]")?.dataset.count ?? NaN);
 }
@@ -51,6 +61,7 @@ function show(html, url, { keep = false } = {}) {
   const opened = [...old.querySelectorAll("details[open]")].map((one) => one.querySelector("summary")?.textContent);
   const words = document.getElementById("notices");
   old.replaceWith(document.adoptNode(fresh));
+  suit(fresh);
   if (words && !document.getElementById("notices")) fresh.append(words);
   for (const one of fresh.querySelectorAll("details")) if (opened.includes(one.querySelector("summary")?.textContent)) one.open = true;
   fresh.dispatchEvent(new CustomEvent("htmx:load", { bubbles: true })); // faces.js prepares what came in
@@ -135,6 +146,8 @@ function watch() {
   }, LOOKS[looked++]);
 }
 
+suit(place());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => suit(place()));
 watch();
 if (new URLSearchParams(location.search).has("got") || document.querySelector("[role=alert][data-said]")) {
   document.querySelector("[data-said]")?.focus({ preventScroll: true });

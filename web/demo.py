@@ -29,7 +29,7 @@ from shops.models import Shop
 from shops.staff import operations as staff
 from shops.staff import queries as counters
 from shops.staff.operations import WrongPin
-from web import demo_friends
+from web import demo_friends, demo_life
 from webhooks.drain import count_waiting
 
 LOCATIONS = ("Harbour Street", "Market Hall")
@@ -55,6 +55,8 @@ def seed() -> None:
         _ask_sandbox(f"{domain}/replay")
     _wait_until_worked_off(domain)
     if demo_friends.bring(shop_id, _ask_shop):
+        _wait_until_worked_off(domain)
+    if demo_life.unfold(shop_id, _ask_shop, _ask_world):
         _wait_until_worked_off(domain)
     click.echo(json.dumps(_facts(domain, token, pin), indent=2))
 
@@ -127,6 +129,11 @@ def _ask_sandbox(path: str, method: str = "POST", body: Mapping[str, Any] | None
 
 def _ask_shop(path: str, body: Mapping[str, Any] | None) -> Any:
     return _ask_sandbox(f"{settings().demo_shop}/{path}", "GET" if body is None else "POST", body)
+
+
+def _ask_world(path: str, body: Mapping[str, Any]) -> Any:
+    url = path if path.startswith("http") else f"{settings().sandbox_url}/{path}"
+    return httpx.post(url, json=body, timeout=30, trust_env=False).raise_for_status().json()
 
 
 def _wait_until_worked_off(domain: str) -> None:

@@ -5,7 +5,7 @@ with it. What becomes of them is left to the app.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -60,23 +60,22 @@ def bring(shop_id: int, ask: Ask) -> bool:
     with clock.fixed_at(now - CLAIMED), database().transaction(shop_id) as session:
         if session.scalar(sa.select(ReferralClaim.id).where(ReferralClaim.shop_id == shop_id).limit(1)):
             return False
-        ids = _ids(session, shop_id)
+        ids = ids_of(session, shop_id, [friend.referrer for friend in FRIENDS])
         codes = members.ensure_codes(session, shop_id, ids.values())
         brought = [friend for friend in FRIENDS if friend.referrer in ids]
         claimed = {friend: _claim(session, codes[ids[friend.referrer]], friend) for friend in brought}
-    if not _wait(lambda session: _made(session, shop_id) == len(claimed), shop_id):
+    if not patiently(lambda session: _made(session, shop_id) == len(claimed), shop_id):
         click.echo("The demo shop's friends have no codes yet, so they place no orders.", err=True)
         return True
     for friend, row in claimed.items():
         _order(ask, friend, row.discount, now - ORDERED)
-    _wait(lambda session: _referrals(session, shop_id) == len(claimed), shop_id)
+    patiently(lambda session: _referrals(session, shop_id) == len(claimed), shop_id)
     return True
 
 
-def _ids(session: Session, shop_id: int) -> dict[str, int]:
-    rows = sa.select(Member.email, Member.id).where(
-        Member.shop_id == shop_id, Member.email.in_([friend.referrer for friend in FRIENDS])
-    )
+def ids_of(session: Session, shop_id: int, emails: Iterable[str]) -> dict[str, int]:
+    """The members who are there, by their e-mail."""
+    rows = sa.select(Member.email, Member.id).where(Member.shop_id == shop_id, Member.email.in_(list(emails)))
     return {row.email: row.id for row in session.execute(rows)}
 
 
@@ -110,7 +109,8 @@ def _order(ask: Ask, friend: Friend, code: str, at: datetime) -> None:
     ask("orders", order | {"at": at.isoformat()})
 
 
-def _wait(done: Callable[[Session], bool], shop_id: int) -> bool:
+def patiently(done: Callable[[Session], bool], shop_id: int) -> bool:
+    """Whether it came about while we waited, a few seconds at most."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with database().transaction(shop_id) as session:

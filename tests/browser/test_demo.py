@@ -120,3 +120,14 @@ def test_seeding_again_changes_nothing(rapport: Rapport) -> None:
     before = member(rapport, "noor.haddad@example.com")
     assert json.loads(rapport.flask("demo", "seed")) == rapport.facts
     assert member(rapport, "noor.haddad@example.com") == before
+
+
+def test_the_demo_has_cards_in_phones_and_a_reward_that_was_used(rapport: Rapport) -> None:
+    delphine = member(rapport, "delphine.roux@example.com")
+    headers = {"Authorization": f"Bearer {rapport.facts['api_token']}"}
+    url = f"{rapport.facts['base_url']}/api/v1/members/{delphine['id']}"
+    (reward,) = httpx.get(f"{url}/rewards", headers=headers).json()["items"]
+    assert (reward["reward"], reward["status"]) == ("free-shipping", "used")
+    assert [device["state"] for device in httpx.get(f"{url}/wallet", headers=headers).json()["apple"]["devices"]] == [
+        "current"
+    ]
