@@ -34,6 +34,10 @@ def test_a_step_is_left_once_nothing_in_it_is_wrong(office: Office) -> None:
     sent = office.post("/setup/rewards", **{name: fields.getlist(name) for name in fields})
     assert sent.headers["Location"].removeprefix("/merchant").split("?")[0] == "/setup/rewards"
     assert 'id="f-rewards.5-off.cost-fault"' in office.text("/setup/rewards")
+    fields = fields_of(office.text("/setup/rewards"), "setup-form")
+    fields["rewards.5-off.kind"], fields["rewards.5-off.cost"] = "free_product", "500"
+    office.post("/setup/rewards", **{name: fields.getlist(name) for name in fields})
+    assert 'id="f-rewards.5-off.products-fault"' in office.text("/setup/rewards")  # all a kind needs is asked here
     fields = fields_of(office.text("/setup/tiers"), "setup-form")  # what is wrong elsewhere holds nobody up
     sent = office.post("/setup/tiers", **{name: fields.getlist(name) for name in fields})
     assert sent.headers["Location"].removeprefix("/merchant").split("?")[0] == "/setup/rewards"
