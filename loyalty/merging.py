@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import Conflict
 from core.events import Happened, record
+from core.i18n import _
 from loyalty import operations, programs
 from loyalty.accounts import lock_accounts
 from loyalty.activities.operations import merge_activities
@@ -82,7 +83,7 @@ def _point(session: Session, shop_id: int, deleted: int, kept: int, at: datetime
         )
     )
     if free != 2:
-        raise MembersMoved("one of these members was merged with another just now")
+        raise MembersMoved(_("one of these members was merged with another just now"))
     of_shop = sa.update(table).where(table.c.shop_id == shop_id)
     session.execute(of_shop.where(table.c.merged_into == deleted).values(merged_into=kept))
     session.execute(

@@ -12,6 +12,7 @@ from core import clock, crypto
 from core.db import insert_rows, rows_by
 from core.errors import Conflict, InvalidInput, NotFound
 from core.events import Happened, record
+from core.i18n import _, number
 from loyalty.accounts import Account, lock_accounts, write_accounts
 from loyalty.activities.points import Earned, note_points
 from loyalty.activities.rules import joining_points
@@ -249,7 +250,7 @@ def locked_member(session: Session, shop_id: int, member_id: int) -> Member:
         .execution_options(populate_existing=True)
     )
     if member is None:
-        raise NotFound("there is no such member", code="no_member")
+        raise NotFound(_("there is no such member"), code="no_member")
     return member
 
 
@@ -263,9 +264,11 @@ def acting_member(session: Session, shop_id: int, member_id: int) -> Member:
 def check_acting(member: Member) -> None:
     """Raises NotFound for an erased member, Conflict (`member_merged`) for one that was merged into another."""
     if member.erased_at is not None:
-        raise NotFound("there is no such member", code="no_member")
+        raise NotFound(_("there is no such member"), code="no_member")
     if member.merged_into is not None:
-        raise Conflict("this member was merged into another", code="member_merged", member_id=str(member.merged_into))
+        raise Conflict(
+            _("this member was merged into another"), code="member_merged", member_id=str(member.merged_into)
+        )
 
 
 def adjust(
@@ -276,7 +279,10 @@ def adjust(
     `key` makes it count once. The reason is kept in the explanation as `reason_given` and goes with an erased person.
     """
     if not points or abs(points) > MAX_ADJUSTMENT:
-        raise InvalidInput(f"points must be from 1 to {MAX_ADJUSTMENT:,}, or that many below zero", code="bad_points")
+        raise InvalidInput(
+            _("points must be from 1 to %(most)s, or that many below zero", most=number(MAX_ADJUSTMENT)),
+            code="bad_points",
+        )
     member = acting_member(session, shop_id, member_id)
     source, target = ("adjusted", "available") if points > 0 else ("available", "adjusted")
     move = Move("adjustment", source, target, abs(points))

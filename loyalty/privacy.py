@@ -20,6 +20,7 @@ from core import clock, crypto
 from core.db import insert_rows, update_rows
 from core.errors import NotFound
 from core.events import Happened, record
+from core.i18n import _
 from loyalty import codec
 from loyalty.activities import operations as activities
 from loyalty.models import DataExport, Erasure, Member, Order
@@ -283,7 +284,7 @@ def read_export(session: Session, shop_id: int, request_id: str) -> dict[str, An
         sa.select(DataExport.document).where(DataExport.shop_id == shop_id, DataExport.request_id == request_id)
     )
     if sealed is None:
-        raise NotFound("there is no such export, or it is more than 30 days old", code="no_export")
+        raise NotFound(_("there is no such export, or it is more than 30 days old"), code="no_export")
     document: dict[str, Any] = msgspec.json.decode(crypto.decrypt(sealed))
     return document
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from core import clock
 from core.errors import NotFound
+from core.i18n import _
 from loyalty import program as document
 from loyalty.earning.rules import Bonus, Limit, Terms
 from loyalty.models import ProgramVersion
@@ -161,7 +162,7 @@ class Programs:
         """The version in force at a moment; before the first, the first. Raises NotFound for a shop without one."""
         versions = self._versions.get(shop_id)
         if not versions:
-            raise NotFound("this shop has published no program yet", code="no_program")
+            raise NotFound(_("this shop has published no program yet"), code="no_program")
         place = bisect_right(versions, moment, key=lambda version: version.effective_from)
         return versions[max(0, place - 1)]
 
@@ -173,7 +174,7 @@ class Programs:
         """A version by its number. Raises NotFound."""
         found = next((v for v in self._versions.get(shop_id, ()) if v.number == number), None)
         if found is None:
-            raise NotFound(f"program version {number} does not exist", code="no_program")
+            raise NotFound(_("program version %(version)s does not exist", version=number), code="no_program")
         return found
 
 

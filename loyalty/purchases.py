@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from core import clock
 from core.errors import Conflict, InvalidInput
+from core.i18n import _, number
 from core.money import minor_digits
 from loyalty import programs
 from loyalty.activities.points import Earned, note_points
@@ -58,11 +59,11 @@ def give(session: Session, shop_id: int, member_id: int, purchase: Purchase, *, 
     explanation = _explained(purchase, terms)
     if made:
         if (made.member_id, made.explanation["amount"]) != (member.id, purchase.amount):
-            raise Conflict("This receipt has brought points already today.", code="receipt_used")
+            raise Conflict(_("This receipt has brought points already today."), code="receipt_used")
         return made
     _refuse(terms, now)
     if explanation["points"] < 1:
-        raise InvalidInput("This comes to less than one point.", code="below_one_point")
+        raise InvalidInput(_("This comes to less than one point."), code="below_one_point")
     move = Move("bonus", "issued", "available", explanation["points"])
     posting = post(
         session, member, move, rule=terms.rule, explanation=explanation, actor=actor, key=key,
@@ -76,7 +77,7 @@ def take_back(session: Session, shop_id: int, posting_id: int, *, actor: str) ->
     """Undo a purchase that was a mistake; once. Raises NotFound, Conflict (`no_purchase`)."""
     made = session.get(Posting, (shop_id, posting_id))
     if made is None or made.explanation.get("reason") != "store_purchase":
-        raise Conflict("There is no such purchase to undo.", code="no_purchase")
+        raise Conflict(_("There is no such purchase to undo."), code="no_purchase")
     member = acting_member(session, shop_id, made.member_id)
     key = f"{made.key}:undone"
     if undone := _posted(session, shop_id, key):
@@ -112,20 +113,21 @@ def terms_for(version: Version, tier_key: str) -> Terms:
 
 def _check(purchase: Purchase) -> None:
     if not 0 < purchase.amount <= MOST * 10 ** minor_digits(purchase.currency):
-        raise InvalidInput(f"Please give an amount of at most {MOST:,}.", code="bad_amount")
+        raise InvalidInput(_("Please give an amount of at most %(most)s.", most=number(MOST)), code="bad_amount")
     if not _normal(purchase.receipt) or len(purchase.receipt) > LONGEST_RECEIPT:
         raise InvalidInput(
-            f"Please give the receipt's number, at most {LONGEST_RECEIPT} characters.", code="bad_receipt"
+            _("Please give the receipt's number, at most %(most)s characters.", most=LONGEST_RECEIPT),
+            code="bad_receipt",
         )
 
 
 def _refuse(terms: Terms, now: datetime) -> None:
     if terms.tiers and terms.tier_key not in terms.tiers:
-        raise Conflict("Points for purchases are for other tiers.", code="not_your_tier")
+        raise Conflict(_("Points for purchases are for other tiers."), code="not_your_tier")
     if terms.starts_at and now < terms.starts_at:
-        raise Conflict("Points for purchases have not begun yet.", code="not_open")
+        raise Conflict(_("Points for purchases have not begun yet."), code="not_open")
     if terms.ends_at and now >= terms.ends_at:
-        raise Conflict("Points for purchases have ended.", code="over")
+        raise Conflict(_("Points for purchases have ended."), code="over")
 
 
 def _explained(purchase: Purchase, terms: Terms) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from core.errors import NotFound
+from core.i18n import _
 from loyalty.earning.rules import refusal
 from loyalty.models import Member, Posting
 from loyalty.orders import KnownOrder, read_orders
@@ -67,7 +68,7 @@ def _living(shop_id: int) -> sa.Select[Member]:
 
 
 def _no_member() -> NotFound:
-    return NotFound("there is no such member", code="no_member")
+    return NotFound(_("there is no such member"), code="no_member")
 
 
 def postings(
@@ -103,7 +104,7 @@ def order(session: Session, shop_id: int, order_id: int, programs: Programs) -> 
     """How an order was settled, under the program in force when it was placed. Raises NotFound."""
     known = read_orders(session, [(shop_id, order_id)])
     if not known:
-        raise NotFound("there is no such order", code="no_order")
+        raise NotFound(_("there is no such order"), code="no_order")
     made = session.scalars(
         sa.select(Posting)
         .where(Posting.shop_id == shop_id, Posting.order_id == order_id)

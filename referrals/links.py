@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.config import settings
 from core.errors import NotFound, RapportError
+from core.i18n import _
 from shops.models import Shop
 
 LIVES = 30 * 24 * 3600  # seconds
@@ -53,11 +54,11 @@ def opened(shop_id: int, signed: str) -> int:
     try:
         owner, member_id = _links().loads(signed, max_age=LIVES)
     except SignatureExpired:
-        raise ExpiredLink("this link has expired; open your rewards page for a new one") from None
+        raise ExpiredLink(_("this link has expired; open your rewards page for a new one")) from None
     except BadSignature:
-        raise BrokenLink("this is no link to a page of ours; it may have been cut off") from None
+        raise BrokenLink(_("this is no link to a page of ours; it may have been cut off")) from None
     if owner != shop_id:
-        raise BrokenLink("this link is another shop's")
+        raise BrokenLink(_("this link is another shop's"))
     return int(member_id)
 
 

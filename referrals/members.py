@@ -197,7 +197,7 @@ def code_of(session: Session, shop_id: int, member_id: int) -> ReferralCode:
 
 def _one(row: ReferralCode | None) -> ReferralCode:
     if row is None:
-        raise NotFound("there is no such member", code="no_member")
+        raise NotFound(_("there is no such member"), code="no_member")
     return row
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from core import clock, crypto, effects
 from core.errors import Conflict, InvalidInput, NotFound
 from core.events import Happened, record
+from core.i18n import _
 from referrals import codes, members
 from referrals.claims import rules
 from referrals.fraud import mails
@@ -38,7 +39,7 @@ def add(
         row = ReferralPartner(shop_id=shop_id, email_index=mails.index(address), created_at=clock.now())
         session.add(row)
     elif row.ended_at is None:
-        text = "Somebody with this address is a partner already."
+        text = _("Somebody with this address is a partner already.")
         raise Conflict(text, code="partner_exists", partner_id=str(row.id))
     row.partnership, row.name, row.email, row.actor = partnership, name.strip(), crypto.encrypt(address), actor
     row.ended_at = None
@@ -68,7 +69,7 @@ def change(
     row = _active(session, shop_id, partner_id)
     other = _by_address(session, shop_id, address)
     if other is not None and other.id != row.id:
-        text = "Somebody else with this address is a partner."
+        text = _("Somebody else with this address is a partner.")
         raise Conflict(text, code="partner_exists", partner_id=str(other.id))
     row.partnership, row.name, row.actor = partnership, name.strip(), actor
     row.email, row.email_index = crypto.encrypt(address), mails.index(address)
@@ -119,14 +120,14 @@ def _locked(session: Session, shop_id: int, partner_id: int) -> ReferralPartner:
     this = ReferralPartner.shop_id == shop_id, ReferralPartner.id == partner_id
     row = session.scalar(sa.select(ReferralPartner).where(*this).with_for_update())
     if row is None:
-        raise NotFound("there is no such partner", code="no_partner")
+        raise NotFound(_("there is no such partner"), code="no_partner")
     return row
 
 
 def _active(session: Session, shop_id: int, partner_id: int) -> ReferralPartner:
     row = _locked(session, shop_id, partner_id)
     if row.ended_at is not None:
-        raise Conflict("This partnership has ended. Add them again to take it up.", code="partner_ended")
+        raise Conflict(_("This partnership has ended. Add them again to take it up."), code="partner_ended")
     return row
 
 
@@ -182,7 +183,7 @@ def _insert(session: Session, row: ReferralPartner, code: str, *, vanity: bool) 
 
 
 def _taken(code: str) -> Conflict:
-    return Conflict(f"{code} is somebody else's code already. Please choose another.", code="code_taken")
+    return Conflict(_("%(code)s is somebody else's code already. Please choose another.", code=code), code="code_taken")
 
 
 def _retire(session: Session, row: ReferralPartner) -> None:
@@ -218,7 +219,7 @@ def find(session: Session, shop_id: int, partner_id: int) -> ReferralPartner:
     """Raises NotFound (`no_partner`)."""
     row = session.get(ReferralPartner, (shop_id, partner_id))
     if row is None:
-        raise NotFound("there is no such partner", code="no_partner")
+        raise NotFound(_("there is no such partner"), code="no_partner")
     return row
 
 

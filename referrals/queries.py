@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from core.db import Database, rows_by
 from core.effects import Wanted
 from core.errors import NotFound
+from core.i18n import _
 from referrals.models import Referral, ReferralDecision, ReferralReward
 from shops.queries import installed_shop_ids
 
@@ -71,7 +72,7 @@ def referral(session: Session, shop_id: int, referral_id: int) -> Referral:
     """Raises NotFound (`no_referral`)."""
     found = session.get(Referral, (shop_id, referral_id))
     if found is None:
-        raise NotFound("there is no such referral", code="no_referral")
+        raise NotFound(_("there is no such referral"), code="no_referral")
     return found
 
 

@@ -12,7 +12,7 @@ from core import clock, effects
 from core.db import Database
 from core.errors import Conflict, InvalidInput, NotAuthenticated, NotFound
 from core.events import Happened, record
-from core.i18n import N_
+from core.i18n import N_, _
 from loyalty.models import Member
 from referrals.cases import Case
 from referrals.fraud import people
@@ -49,9 +49,9 @@ def decide(session: Session, shop_id: int, referral_id: int, decision: str, note
     and Conflict (`already_decided`) when the other was decided: undo that first.
     """
     if decision not in DECISIONS:
-        raise InvalidInput("a decision is approve or refuse", code="bad_decision")
+        raise InvalidInput(_("a decision is approve or refuse"), code="bad_decision")
     if len(note) > MOST_NOTE:
-        raise InvalidInput(f"a note has {MOST_NOTE} characters at most", code="bad_note")
+        raise InvalidInput(_("a note has %(most)s characters at most", most=MOST_NOTE), code="bad_note")
     row = _locked(session, shop_id, referral_id)
     if row.decision == decision:
         return row
@@ -71,7 +71,7 @@ def _locked(session: Session, shop_id: int, referral_id: int) -> Referral:
     mine = sa.select(Referral).where(Referral.shop_id == shop_id, Referral.id == referral_id)
     row = session.scalar(mine.with_for_update().execution_options(populate_existing=True))
     if row is None:
-        raise NotFound("there is no such referral", code="no_referral")
+        raise NotFound(_("there is no such referral"), code="no_referral")
     return row
 
 
@@ -101,7 +101,7 @@ def case_of(session: Session, shop_id: int, referral_id: int) -> Case:
     """What the checks would be asked about a referral. Raises NotFound (`no_referral`)."""
     row = session.get(Referral, (shop_id, referral_id))
     if row is None:
-        raise NotFound("there is no such referral", code="no_referral")
+        raise NotFound(_("there is no such referral"), code="no_referral")
     ids = [row.friend_member_id, row.referrer_member_id]
     known = sa.select(Member.id, Member.customer_id).where(Member.shop_id == shop_id, Member.id.in_(ids))
     customers: dict[int | None, int | None] = {one.id: one.customer_id for one in session.execute(known)}

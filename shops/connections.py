@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from core import clock, crypto
 from core.errors import InvalidInput
 from core.events import Happened, record
+from core.i18n import _
 from shops.models import Shop
 
 FLOW, KLAVIYO = "flow", "klaviyo"
@@ -36,7 +37,7 @@ def connect_klaviyo(session: Session, shop_id: int, private_key: str, *, actor: 
     """Tell Klaviyo what happens from now on, by this key; or go on with a new key. Raises InvalidInput."""
     key = private_key.strip()
     if not _PRIVATE_KEY.fullmatch(key):
-        raise InvalidInput("a private API key of Klaviyo begins with pk_", code="bad_klaviyo_key")
+        raise InvalidInput(_("a private API key of Klaviyo begins with pk_"), code="bad_klaviyo_key")
     return _connect(session, shop_id, KLAVIYO, key, actor)
 
 

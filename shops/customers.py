@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import phonenumbers
 
 from core.errors import InvalidInput
+from core.i18n import _
 from shops.admin import Admin, AdminRefused
 
 
@@ -41,7 +42,7 @@ def create(admin: Admin, *, first: str, last: str, email: str, news: bool) -> Fo
     except AdminRefused as refused:
         if known := by_email(admin, email):
             return known
-        raise InvalidInput("The shop doesn't take this e-mail address. Check it.", code="bad_email") from refused
+        raise InvalidInput(_("The shop doesn't take this e-mail address. Check it."), code="bad_email") from refused
     found = _found(made["customerCreate"]["customer"])
     assert found
     return found

@@ -16,6 +16,7 @@ from core.db import Database, open_shops
 from core.effects import Effect
 from core.errors import Conflict, InvalidInput
 from core.events import Happened, record
+from core.i18n import _
 from shops import appearance, tokens
 from shops.admin import Admin
 from shops.appearance import Appearance
@@ -177,7 +178,9 @@ def decide(session: Session, shop_id: int) -> Shop:
     """The shop, locked, no longer waiting for its merchant's choice. Raises Conflict when it was not."""
     shop = session.get_one(Shop, shop_id, with_for_update=True, populate_existing=True)
     if not returning(shop):
-        raise Conflict("this shop has nothing to decide: it did not come back, or said already", code="not_returning")
+        raise Conflict(
+            _("this shop has nothing to decide: it did not come back, or said already"), code="not_returning"
+        )
     shop.settings = {key: value for key, value in shop.settings.items() if key != _RETURNING}
     session.flush()
     return shop
@@ -262,7 +265,9 @@ def quiet_days(shop: Shop) -> int:
 def set_quiet_days(session: Session, shop_id: int, days: int, *, actor: str) -> None:
     """From now on members are at risk after so many days without an order. Raises InvalidInput (`bad_days`)."""
     if days not in range(QUIET_LEAST, QUIET_MOST + 1):
-        raise InvalidInput(f"choose from {QUIET_LEAST} to {QUIET_MOST} days", code="bad_days")
+        raise InvalidInput(
+            _("choose from %(least)s to %(most)s days", least=QUIET_LEAST, most=QUIET_MOST), code="bad_days"
+        )
     shop = session.scalars(sa.select(Shop).where(Shop.id == shop_id).with_for_update()).one()
     if quiet_days(shop) != days:
         shop.settings = {**(shop.settings or {}), QUIET: days}

@@ -19,6 +19,7 @@ from core.db import Database
 from core.effects import Wanted
 from core.errors import RapportError
 from core.events import Happened, record
+from core.i18n import _, listed
 from shops.admin import Admin
 from shops.models import Shop
 from shops.queries import installed_shop_ids
@@ -101,8 +102,14 @@ def require(shop: Shop, feature: str, called: str) -> None:
     """
     if not includes(shop, feature):
         others = [terms.name for terms in settings().plans.values() if feature not in terms.without]
-        where = f" It comes with {' and '.join(others)}." if others else ""
-        raise NotInPlan(f"{called} is not part of the {plan_of(shop).name} plan.{where}", choose_url=choose_url(shop))
+        said = {"feature": called, "plan": plan_of(shop).name}
+        text = _("%(feature)s is not part of the %(plan)s plan.", **said)
+        if others:
+            text = _(
+                "%(feature)s is not part of the %(plan)s plan. It comes with %(others)s.",
+                **said, others=listed(others),
+            )  # fmt: skip
+        raise NotInPlan(text, choose_url=choose_url(shop))
 
 
 def choose_url(shop: Shop) -> str:

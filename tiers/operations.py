@@ -12,6 +12,7 @@ from core import clock
 from core.db import Row, insert_rows
 from core.errors import Conflict, InvalidInput, NotFound
 from core.events import Happened, record
+from core.i18n import _
 from loyalty import programs as published
 from loyalty.accounts import Account, lock_accounts, write_accounts
 from loyalty.models import Member
@@ -114,7 +115,7 @@ def look_again(
     Returns the events of those that moved, for the caller to record.
     """
     held = {account.key: (account, account.tier_key, account.tier_review_at) for account in accounts}
-    living = [account for account, *_ in held.values() if account.merged_into is None]
+    living = [account for account, *_rest in held.values() if account.merged_into is None]
     current = _current(programs, living, now)
     course = courses.load(session, current, {account.key: now for account in living}, now + INSTANT)
     periods: list[Row] = []
@@ -126,7 +127,7 @@ def look_again(
     write_periods(session, periods)
     set_reviews(session, living, programs, now)
     happened = _with_gifts(session, {account.key: account for account in living}, filter(None, moved), programs, now)
-    for account, *_ in held.values():
+    for account, *_rest in held.values():
         if account.merged_into is not None:
             account.tier_review_at = None
     changed = [a for a, *before in held.values() if a.dirty or [a.tier_key, a.tier_review_at] != before]
@@ -186,9 +187,9 @@ def override(
         names = ", ".join(rung.key for rung in ladder.rungs)
         raise InvalidInput(f"there is no tier {tier_key!r}; the ladder has {names}", code="unknown_tier")
     if until is not None and until <= now:
-        raise InvalidInput("until must be in the future", code="bad_until")
+        raise InvalidInput(_("until must be in the future"), code="bad_until")
     if not reason.strip():
-        raise InvalidInput("say why the tier is given", code="no_reason")
+        raise InvalidInput(_("say why the tier is given"), code="no_reason")
 
     def change() -> None:
         _end(session, shop_id, member_id, now)
@@ -218,7 +219,7 @@ def end_override(session: Session, shop_id: int, member_id: int, *, actor: str) 
 
     def change() -> None:
         if not _end(session, shop_id, member_id, now):
-            raise NotFound("this member's tier was not given by hand", code="no_override")
+            raise NotFound(_("this member's tier was not given by hand"), code="no_override")
 
     _by_hand(session, (shop_id, member_id), known, change, "tier.override_ended", {}, actor, "hand_ended")
 
@@ -252,8 +253,8 @@ def _living_account(session: Session, key: Key) -> Account:
     account = lock_accounts(session, [key]).get(key)
     erased = sa.select(Member.erased_at).where(Member.shop_id == key[0], Member.id == key[1])
     if account is None or session.scalar(erased) is not None:
-        raise NotFound("there is no such member", code="no_member")
+        raise NotFound(_("there is no such member"), code="no_member")
     if account.merged_into is not None:
         into = str(account.merged_into)
-        raise Conflict("this member was merged into another", code="member_merged", member_id=into)
+        raise Conflict(_("this member was merged into another"), code="member_merged", member_id=into)
     return account

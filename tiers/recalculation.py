@@ -19,6 +19,7 @@ from core import clock, effects
 from core.db import Database
 from core.errors import Conflict
 from core.events import Happened, record
+from core.i18n import _, number
 from loyalty import programs as published
 from loyalty.models import Member, ProgramVersion
 from loyalty.program import Program
@@ -85,7 +86,10 @@ def object_to_demotions(session: Session, shop_id: int, program: Program) -> Non
     seen = preview(session, shop_id, Version(0, now, program), now)
     falling = seen.going("down")
     if falling:
-        detail = f"{falling:,} of {seen.members:,} members would fall to a lower tier: accept that to publish it"
+        detail = _(
+            "%(falling)s of %(members)s members would fall to a lower tier: accept that to publish it",
+            falling=number(falling), members=number(seen.members),
+        )  # fmt: skip
         raise Conflict(detail, code="would_demote", members=falling)
 
 

@@ -15,6 +15,7 @@ from core import clock
 from core.effects import Effect
 from core.errors import NotFound
 from core.events import Happened, record
+from core.i18n import _
 from loyalty import queries
 from shops.models import Shop
 from wallet_passes import barcode, facts
@@ -57,7 +58,7 @@ def issue(session: Session, shop_id: int, member_id: int) -> Current:
     # Whoever posts points holds this lock: see `queries.with_cards`.
     session.refresh(member, with_for_update={"read": True})
     if facts.is_over(member, session.get_one(Shop, shop_id)):
-        raise NotFound("this member has left the program", code="no_pass")
+        raise NotFound(_("this member has left the program"), code="no_pass")
     now = clock.now()
     made = {
         "shop_id": shop_id,
@@ -189,7 +190,7 @@ def _advance(session: Session, changed: Sequence[Current], now: datetime) -> Non
 
 def _end(session: Session, found: Collection[Current], now: datetime) -> None:
     """The last version says nothing of the person, and no file that does is kept. What came back goes on."""
-    for row, card, *_ in found:
+    for row, card, *_rest in found:
         if not card.ended:
             row.ended_at = None
     ended = [row for row, card, *_ in found if card.ended and row.ended_at is None]

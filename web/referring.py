@@ -114,7 +114,7 @@ def _open() -> Iterator[tuple[Session, Shop]]:
     with database().transaction() as session:
         shop = links.shop_of(session, g.shop_name)
         if shop is None:
-            raise NotFound("no such shop has installed the app", code="no_shop")
+            raise NotFound(_("no such shop has installed the app"), code="no_shop")
         open_shops(session, [shop.id])
         g.shop, g.design = shop, design_of(session, shop, "")
         # The page is made once the transaction is over, or has failed.
@@ -148,7 +148,7 @@ def last() -> Any:
         who = visitors.known(shop.id)
         row = session.get(ReferralCode, (shop.id, who.code)) if who and who.code else None
     if row is None:
-        raise links.BrokenLink("this is no link to a page of ours; it may have been cut off")
+        raise links.BrokenLink(_("this is no link to a page of ours; it may have been cut off"))
     return redirect(url_for(".landing", code=row.code), 303)
 
 

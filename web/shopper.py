@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from core import clock, crypto
 from core.errors import InvalidInput, NotFound
+from core.i18n import _
 from core.money import minor_digits
 from loyalty import programs
 from loyalty import queries as members
@@ -60,7 +61,7 @@ def about(session: Session, shop: Shop, member: Member | None, channel: str) -> 
 def _version(session: Session, shop_id: int) -> Version:
     published = programs.load(session, [shop_id])
     if not published.of(shop_id):
-        raise NotFound("this shop has no program yet", code="no_program")
+        raise NotFound(_("this shop has no program yet"), code="no_program")
     return published.in_force(shop_id, clock.now())
 
 

@@ -366,7 +366,7 @@ def nps(
     published = programs.load(session, [shop_id])
     rule = _rule_of_kind(published, shop_id, "nps", at)
     if not isinstance(rule, Nps):
-        raise NotFound("the program does not ask for this", code="no_rule")
+        raise NotFound(_("the program does not ask for this"), code="no_rule")
     zone = published.in_force(shop_id, at).program.zone
     today = rules.local_day(at, zone)
     last = queries.last_done(session, shop_id, member.id, rule.key)
@@ -387,7 +387,7 @@ def review(
     """
     rule = _rule_of_kind(programs.load(session, [shop_id]), shop_id, "review", at)
     if rule is None:
-        raise NotFound("the program has nothing for reviews", code="no_rule")
+        raise NotFound(_("the program has nothing for reviews"), code="no_rule")
     return award(session, shop_id, member_id, rule.key, fact=review_fact(told), at=at, data=told, actor=actor)
 
 

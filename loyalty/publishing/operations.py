@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from core import clock, effects
 from core.errors import Conflict, InvalidInput
 from core.events import Happened, record
+from core.i18n import _
 from loyalty import programs
 from loyalty.activities.points import note_all
 from loyalty.expiry.operations import policy_changed
@@ -130,7 +131,10 @@ def publish(
     _lock(session, shop_id)
     latest = queries.latest_number(session, shop_id)
     if based_on is not None and latest is not None and based_on != latest:
-        detail = f"version {latest} was published meanwhile: see what it changed, then publish on top of it"
+        detail = _(
+            "version %(version)s was published meanwhile: see what it changed, then publish on top of it",
+            version=latest,
+        )
         raise Conflict(detail, code="program_changed", version=latest)
     starts = _starts(at, program)
     if not accept_demotions:
@@ -156,7 +160,10 @@ def withdraw(session: Session, shop_id: int, number: int, *, actor: str) -> None
     known = programs.load(session, [shop_id])
     version, now = known.numbered(shop_id, number), clock.now()
     if version.effective_from <= now or known.in_force(shop_id, now) is version:
-        detail = f"version {number} has come into force: publish another instead, orders keep the version of their time"
+        detail = _(
+            "version %(version)s has come into force: publish another instead, orders keep the version of their time",
+            version=number,
+        )
         raise Conflict(detail, code="program_in_force")
     session.execute(sa.delete(ProgramVersion).where(*_this(shop_id, number)))
     record(session, [Happened(shop_id, "program.withdrawn", {"version": number}, now, actor=actor)])
@@ -198,12 +205,12 @@ def _starts(at: datetime | None, program: Program) -> datetime:
     if at is None:
         return now
     if at.year > LATEST_YEAR:
-        raise InvalidInput("a program can't start that late", code="bad_start")
+        raise InvalidInput(_("a program can't start that late"), code="bad_start")
     # The first moments of all lie before the first in UTC.
     starts = instant(at, program.zone) if at.year > 1 else None
     if starts is None or starts <= now:
         raise InvalidInput(
-            "a program can't start in the past: orders keep the version of their time", code="back_dated"
+            _("a program can't start in the past: orders keep the version of their time"), code="back_dated"
         )
     return starts
 
@@ -220,7 +227,7 @@ def _this(shop_id: int, number: int) -> tuple[sa.ColumnElement[bool], ...]:
 def _check_seen(draft: ProgramDraft | None, seen: datetime | None) -> None:
     updated_at = draft.updated_at if draft else None
     if updated_at != seen:
-        detail = "the draft was changed meanwhile: read it again, then make your change"
+        detail = _("the draft was changed meanwhile: read it again, then make your change")
         raise Conflict(detail, code="draft_changed", updated_at=updated_at and updated_at.isoformat())
 
 
@@ -230,6 +237,6 @@ def check_storable(document: Mapping[str, Any]) -> None:
         text = json.dumps(document, allow_nan=False, ensure_ascii=False)
         text.encode()
     except ValueError as error:
-        raise InvalidInput("the document holds a number or a character that JSON does not have") from error
+        raise InvalidInput(_("the document holds a number or a character that JSON does not have")) from error
     if _NUL.search(text):
-        raise InvalidInput("the document holds a character that is no text")
+        raise InvalidInput(_("the document holds a character that is no text"))

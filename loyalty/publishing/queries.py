@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from core import clock
 from core.errors import NotFound
+from core.i18n import _
 from loyalty.models import ProgramDraft, ProgramVersion
 
 PAST, IN_FORCE, SCHEDULED = "past", "in_force", "scheduled"
@@ -33,7 +34,7 @@ def known_draft(session: Session, shop_id: int) -> ProgramDraft:
     """The shop's draft. Raises NotFound."""
     found = draft(session, shop_id)
     if found is None:
-        raise NotFound("this shop has no draft", code="no_draft")
+        raise NotFound(_("this shop has no draft"), code="no_draft")
     return found
 
 
@@ -57,7 +58,7 @@ def in_force(session: Session, shop_id: int) -> Listed:
     """The version in force now. Raises NotFound for a shop without one."""
     found = next((listed for listed in versions(session, shop_id) if listed.state == IN_FORCE), None)
     if found is None:
-        raise NotFound("this shop has published no program yet", code="no_program")
+        raise NotFound(_("this shop has published no program yet"), code="no_program")
     return found
 
 
@@ -65,5 +66,5 @@ def version(session: Session, shop_id: int, number: int) -> Listed:
     """A version by its number. Raises NotFound."""
     found = next((listed for listed in versions(session, shop_id) if listed.row.version == number), None)
     if found is None:
-        raise NotFound(f"program version {number} does not exist", code="no_program")
+        raise NotFound(_("program version %(version)s does not exist", version=number), code="no_program")
     return found

@@ -60,7 +60,7 @@ def redeem(
     version = programs.load(session, [shop_id]).in_force(shop_id, clock.now())
     reward = version.program.reward(reward_key)
     if reward is None:
-        raise NotFound("there is no such reward", code="no_reward")
+        raise NotFound(_("there is no such reward"), code="no_reward")
     if wrong := rules.bad_points(reward, points):
         raise InvalidInput(wrong, code="bad_points")
     cost = points or reward.cost
@@ -232,7 +232,7 @@ def locked(session: Session, shop_id: int, reward_id: int) -> tuple[Member, Memb
     while True:
         member_id = session.scalar(this.with_only_columns(MemberReward.member_id))
         if member_id is None:
-            raise NotFound("there is no such reward", code="no_reward")
+            raise NotFound(_("there is no such reward"), code="no_reward")
         member = locked_member(session, shop_id, member_id)
         row = session.scalars(this.with_for_update().execution_options(populate_existing=True)).one()
         # A merge may have moved it to another member while we waited for the lock.
@@ -243,7 +243,7 @@ def locked(session: Session, shop_id: int, reward_id: int) -> tuple[Member, Memb
 def _theirs(session: Session, shop_id: int, member_id: int, reward_id: int) -> tuple[Member, MemberReward]:
     member, row = locked(session, shop_id, reward_id)
     if member.id != member_id:
-        raise NotFound("this member has no such reward", code="no_reward")
+        raise NotFound(_("this member has no such reward"), code="no_reward")
     check_acting(member)
     return member, row
 

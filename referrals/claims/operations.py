@@ -167,7 +167,7 @@ def find(session: Session, shop_id: int, claim_id: int) -> ReferralClaim:
     """Raises NotFound (`no_claim`)."""
     row = session.get(ReferralClaim, (shop_id, claim_id))
     if row is None:
-        raise NotFound("there is no such claim", code="no_claim")
+        raise NotFound(_("there is no such claim"), code="no_claim")
     return row
 
 

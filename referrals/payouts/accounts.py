@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from core import clock, effects
 from core.db import Database
 from core.errors import Conflict
+from core.i18n import _
 from referrals.payouts import queries, rules, stripe
 from referrals.payouts.models import Payee
 from referrals.payouts.operations import ACCOUNT, happened, locked_payee
@@ -26,7 +27,7 @@ def onboarding(database: Database, shop_id: int, payee_id: int, *, country: str 
     with database.transaction(shop_id) as session:
         payee, shop = queries.payee(session, shop_id, payee_id), session.get_one(Shop, shop_id)
     if payee.state == "rejected":
-        raise Conflict("Stripe has closed this account; it can't be opened again from here", code="account_closed")
+        raise Conflict(_("Stripe has closed this account; it can't be opened again from here"), code="account_closed")
     account = payee.account
     if account is None:
         key = f"rapport:{shop.domain}:account:{payee_id}:{country or ''}"

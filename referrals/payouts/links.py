@@ -9,6 +9,7 @@ from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 from core import clock
 from core.config import settings
 from core.errors import NotFound, RapportError
+from core.i18n import _
 
 LIVES = 7 * 24 * 3600  # seconds
 PATH = "/payouts/onboarding"
@@ -54,9 +55,9 @@ def opened(signed: str) -> Opened:
     try:
         return Opened(*_links().loads(signed, max_age=LIVES))
     except SignatureExpired:
-        raise ExpiredLink("this link has expired; ask the shop for a new one") from None
+        raise ExpiredLink(_("this link has expired; ask the shop for a new one")) from None
     except (BadSignature, TypeError, ValueError):
-        raise BrokenLink("this is no link of ours; was it cut off on its way?") from None
+        raise BrokenLink(_("this is no link of ours; was it cut off on its way?")) from None
 
 
 def _links() -> URLSafeTimedSerializer:

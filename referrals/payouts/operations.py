@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from core import clock, effects
 from core.errors import InvalidInput, NotFound
 from core.events import Happened, record
+from core.i18n import _
 from core.money import MAX_MINOR, minor_digits
 from loyalty import programs
 from loyalty.models import Member
@@ -87,7 +88,7 @@ def reverse(
 def _adds(amount: int, currency: str) -> bool:
     minor_digits(currency)
     if not 0 <= amount <= MAX_MINOR:
-        raise InvalidInput("commission is no amount below 0", code="bad_amount")
+        raise InvalidInput(_("commission is no amount below 0"), code="bad_amount")
     return amount > 0
 
 
@@ -145,7 +146,7 @@ def locked_payee(session: Session, shop_id: int, payee_id: int) -> Payee:
     """Raises NotFound."""
     found = session.get(Payee, (shop_id, payee_id), with_for_update=True, populate_existing=True)
     if found is None:
-        raise NotFound("there is nobody with this id to be paid", code="no_payee")
+        raise NotFound(_("there is nobody with this id to be paid"), code="no_payee")
     return found
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from core.effects import Effect
 from core.errors import NotFound
+from core.i18n import _
 from referrals.payouts.models import CommissionEntry, Payee, Statement
 from referrals.payouts.rules import Month
 
@@ -144,7 +145,7 @@ def payee(session: Session, shop_id: int, payee_id: int) -> Payee:
     """Raises NotFound."""
     found = session.get(Payee, (shop_id, payee_id))
     if found is None:
-        raise NotFound("there is nobody with this id to be paid", code="no_payee")
+        raise NotFound(_("there is nobody with this id to be paid"), code="no_payee")
     return found
 
 

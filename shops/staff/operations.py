@@ -16,6 +16,7 @@ from core.config import settings
 from core.effects import Wanted, request
 from core.errors import Conflict, InvalidInput, NotFound, RapportError, TooMany
 from core.events import Happened, record
+from core.i18n import _, ngettext
 from shops.staff import rules
 from shops.staff.models import Location, Staff, StaffTry
 
@@ -57,7 +58,7 @@ def invite(session: Session, shop_id: int, name: str, *, email: str | None = Non
     """
     here = sa.select(sa.func.count()).where(Staff.shop_id == shop_id, Staff.revoked_at.is_(None))
     if (session.scalar(here) or 0) >= MOST_STAFF:
-        raise Conflict(f"A shop has at most {MOST_STAFF} people at its counters.", code="too_many_staff")
+        raise Conflict(_("A shop has at most %(most)s people at its counters.", most=MOST_STAFF), code="too_many_staff")
     person = Staff(shop_id=shop_id, name=_named(name), email=email, invited_at=clock.now(), generation=0)
     session.add(person)
     session.flush()
@@ -149,7 +150,7 @@ def revoke(session: Session, shop_id: int, staff_id: int, *, actor: str) -> None
 def _locked(session: Session, shop_id: int, staff_id: int, gone: RapportError | None = None) -> Staff:
     person = session.get(Staff, (shop_id, staff_id), with_for_update=True, populate_existing=True)
     if person is None or person.revoked_at:
-        raise gone or NotFound("There is no such person at the counter.", code="no_staff")
+        raise gone or NotFound(_("There is no such person at the counter."), code="no_staff")
     return person
 
 
@@ -164,7 +165,7 @@ def sign_in(session: Session, shop_id: int, pin: str) -> Staff:
     digits = "".join(pin.split())
     person = session.scalar(sa.select(Staff).where(Staff.shop_id == shop_id, Staff.pin.in_(_pins(shop_id, digits))))
     if person is None or person.revoked_at or person.locked_at:
-        raise WrongPin("Nobody has that PIN here. Check it, or ask whoever runs the shop for a new one.")
+        raise WrongPin(_("Nobody has that PIN here. Check it, or ask whoever runs the shop for a new one."))
     person.last_seen_at = clock.now()
     return person
 
@@ -177,9 +178,16 @@ def check_tries(session: Session, shop_id: int, subjects: list[str]) -> None:
     until = max((wait for wait in waits if wait and wait > now), default=None)
     if until:
         seconds = int((until - now).total_seconds()) + 1
-        minutes = -(-seconds // 60)
-        told = f"{seconds} seconds" if seconds < 60 else f"{minutes} minutes" if minutes > 1 else "a minute"
-        raise TooMany(f"Too many wrong PINs. Try again in {told}.", code="too_many_tries", retry_after=seconds)
+        text = ngettext(
+            "Too many wrong PINs. Try again in %(num)s minute.", "Too many wrong PINs. Try again in %(num)s minutes.",
+            -(-seconds // 60),
+        )  # fmt: skip
+        if seconds < 60:
+            text = ngettext(
+                "Too many wrong PINs. Try again in %(num)s second.",
+                "Too many wrong PINs. Try again in %(num)s seconds.", seconds,
+            )  # fmt: skip
+        raise TooMany(text, code="too_many_tries", retry_after=seconds)
 
 
 def failed(session: Session, shop_id: int, subjects: list[str]) -> None:
@@ -212,14 +220,14 @@ def add_location(session: Session, shop_id: int, name: str, *, actor: str) -> Lo
     """Raises InvalidInput (`bad_name`), Conflict (`location_exists`, `too_many_locations`)."""
     here = sa.select(sa.func.count()).where(Location.shop_id == shop_id, Location.retired_at.is_(None))
     if (session.scalar(here) or 0) >= MOST_LOCATIONS:
-        raise Conflict(f"A shop has at most {MOST_LOCATIONS} locations.", code="too_many_locations")
+        raise Conflict(_("A shop has at most %(most)s locations.", most=MOST_LOCATIONS), code="too_many_locations")
     place = Location(shop_id=shop_id, name=_named(name), created_at=clock.now())
     try:
         with session.begin_nested():
             session.add(place)
             session.flush()
     except IntegrityError:
-        raise Conflict("There is a location of that name already.", code="location_exists") from None
+        raise Conflict(_("There is a location of that name already."), code="location_exists") from None
     _tell(session, shop_id, "location.added", actor, location_id=place.id)
     return place
 
@@ -228,7 +236,7 @@ def retire_location(session: Session, shop_id: int, location_id: int, *, actor: 
     """Nobody works there any more. What was done there stays told. Raises NotFound."""
     place = session.get(Location, (shop_id, location_id), with_for_update=True)
     if place is None or place.retired_at:
-        raise NotFound("There is no such location.", code="no_location")
+        raise NotFound(_("There is no such location."), code="no_location")
     place.retired_at = clock.now()
     _tell(session, shop_id, "location.retired", actor, location_id=location_id)
 
@@ -236,7 +244,7 @@ def retire_location(session: Session, shop_id: int, location_id: int, *, actor: 
 def _named(name: str) -> str:
     said = " ".join(name.replace("\x00", "").split())
     if not said or len(said) > LONGEST_NAME:
-        raise InvalidInput(f"Please give a name of at most {LONGEST_NAME} characters.", code="bad_name")
+        raise InvalidInput(_("Please give a name of at most %(most)s characters.", most=LONGEST_NAME), code="bad_name")
     return said
 
 
@@ -255,4 +263,4 @@ def _invitations() -> URLSafeTimedSerializer:
 
 
 def _over() -> InvitationOver:
-    return InvitationOver("This invitation is over. Ask whoever runs the shop for a new one.")
+    return InvitationOver(_("This invitation is over. Ask whoever runs the shop for a new one."))

@@ -9,6 +9,7 @@ from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 from core import clock
 from core.config import settings
 from core.errors import NotFound, RapportError
+from core.i18n import _
 
 LIVES = 3 * 24 * 3600  # seconds
 
@@ -60,7 +61,7 @@ def opened(signed: str) -> Opened:
     except SignatureExpired as late:
         raise ExpiredLink(*_links().load_payload(late.payload or b"")) from None
     except BadSignature:
-        raise BrokenLink("this is no link to a card; it may have been cut off") from None
+        raise BrokenLink(_("this is no link to a card; it may have been cut off")) from None
     return Opened(shop_id, member_id, made.astimezone(UTC) + timedelta(seconds=LIVES))
 
 

@@ -16,6 +16,7 @@ from core.config import settings
 from core.db import Database, open_shops
 from core.effects import Wanted
 from core.errors import NotAuthenticated, NotFound
+from core.i18n import _
 from wallet_passes import operations
 from wallet_passes.apple import certificates, package
 from wallet_passes.apple.certificate import Certificate
@@ -96,7 +97,7 @@ def check_token(pass_type: str, serial: str, given: str) -> None:
     """Raises NotAuthenticated, which says nothing of whether there is such a pass. In constant time."""
     right = [hmac.compare_digest(given.encode(), one.encode()) for one in _tokens(pass_type, serial)]
     if not any(right):
-        raise NotAuthenticated("this token does not open this pass")
+        raise NotAuthenticated(_("this token does not open this pass"))
 
 
 def register(session: Session, shop_id: int, pass_type: str, serial: str, device: str, push_token: str) -> bool:
@@ -263,7 +264,7 @@ def _pass(session: Session, shop_id: int, serial: str, *, lock: bool = False) ->
 
 
 def _no_pass() -> NotFound:
-    return NotFound("there is no such pass", code="no_pass")
+    return NotFound(_("there is no such pass"), code="no_pass")
 
 
 def _registration(shop_id: int, device: str, serial: str, kind: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -293,7 +294,7 @@ def opened_link(signed: str) -> tuple[int, int]:
     try:
         shop_id, member_id = _links().loads(signed, max_age=LINK_LIVES)
     except BadSignature:
-        raise NotFound("this link has expired; open your rewards page for a new one", code="link_expired") from None
+        raise NotFound(_("this link has expired; open your rewards page for a new one"), code="link_expired") from None
     return shop_id, member_id
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from PIL import Image, ImageCms, ImageOps
 
 from core.errors import InvalidInput
+from core.i18n import N_, _
 from wallet_passes.design import Colour, Design
 from wallet_passes.designs import drawing
 
@@ -78,9 +79,11 @@ class Picture(NamedTuple):
 def checked(data: bytes) -> Picture:
     """The picture of an upload, redrawn: upright, sRGB, without anything that came along. Raises BadImage."""
     if len(data) > MOST_BYTES:
-        raise BadImage(f"the file has {len(data) / 1024 / 1024:.1f} MB; send a picture of at most 5 MB")
+        raise BadImage(
+            _("the file has %(size)s MB; send a picture of at most 5 MB", size=f"{len(data) / 1024 / 1024:.1f}")
+        )
     if not data:
-        raise BadImage("the file is empty")
+        raise BadImage(_("the file is empty"))
     _check_kind(data)
     image = _pixels(data)
     image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
@@ -92,9 +95,9 @@ def _check_kind(data: bytes) -> None:
     head = data[:1024].lower()
     for mark, kind in _KNOWN_OTHERS:
         if mark.lower() in (head if mark.startswith((b"<", b"%", b"ftyp")) else head[: len(mark)]):
-            raise BadImage(f"this is {kind}; send a PNG, JPEG or WebP picture")
+            raise BadImage(_("this is %(kind)s; send a PNG, JPEG or WebP picture", kind=kind))
     if zipfile.is_zipfile(io.BytesIO(data)) or _end(data) < len(data):
-        raise BadImage("the file holds more than a picture; save the picture anew and send that")
+        raise BadImage(_("the file holds more than a picture; save the picture anew and send that"))
 
 
 def _end(data: bytes) -> int:
@@ -116,9 +119,9 @@ def _pixels(data: bytes) -> Image.Image:
     except BadImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadImage(_TOO_LARGE) from None
+        raise BadImage(_(_TOO_LARGE, most=MOST_PIXELS // 1_000_000)) from None
     except Exception as error:  # Pillow's readers raise many kinds for what is damaged
-        raise BadImage("the file can't be read as a PNG, JPEG or WebP picture; it may be damaged") from error
+        raise BadImage(_("the file can't be read as a PNG, JPEG or WebP picture; it may be damaged")) from error
 
 
 def _loaded(data: bytes) -> Image.Image:
@@ -127,21 +130,23 @@ def _loaded(data: bytes) -> Image.Image:
     _check_size(image)
     # What cameras add to a JPEG beside the picture (`MPO`) is no animation.
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        raise BadImage("this picture moves; send one that stands still")
+        raise BadImage(_("this picture moves; send one that stands still"))
     image.draft("RGB", (KEPT_SIDE, KEPT_SIDE))
     image.load()
     return image
 
 
-_TOO_LARGE = f"the picture has too many pixels; send one of at most {MOST_PIXELS // 1_000_000} million"
+_TOO_LARGE = N_("the picture has too many pixels; send one of at most %(most)s million")
 
 
 def _check_size(image: Image.Image) -> None:
     if image.width * image.height > MOST_PIXELS:
-        raise BadImage(_TOO_LARGE)
+        raise BadImage(_(_TOO_LARGE, most=MOST_PIXELS // 1_000_000))
     if min(image.size) < LEAST_SIDE:
         told = f"{image.width} × {image.height}"
-        raise BadImage(f"the picture is {told} pixels; send one of at least {LEAST_SIDE} a side")
+        raise BadImage(
+            _("the picture is %(size)s pixels; send one of at least %(least)s a side", size=told, least=LEAST_SIDE)
+        )
 
 
 def _plain(image: Image.Image) -> Image.Image:

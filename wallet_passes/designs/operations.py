@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.errors import Conflict
 from core.events import Happened, record
+from core.i18n import _
 from loyalty.publishing.operations import check_storable
 from wallet_passes import rollouts
 from wallet_passes.designs import images, queries
@@ -130,14 +131,17 @@ def _check_room(session: Session, shop_id: int) -> None:
         WalletImage.shop_id == shop_id, WalletImage.created_at > clock.now() - UNUSED_FOR
     )
     if (session.scalar(recent) or 0) >= MOST_UNUSED:
-        detail = f"{MOST_UNUSED} pictures were uploaded within a day; publish a design with some of them, or wait"
+        detail = _(
+            "%(most)s pictures were uploaded within a day; publish a design with some of them, or wait",
+            most=MOST_UNUSED,
+        )
         raise Conflict(detail, code="too_many_images")
 
 
 def _check_seen(session: Session, shop_id: int, edits: int) -> None:
     now = draft(session, shop_id).edits
     if now != edits:
-        detail = "the draft was changed meanwhile: read it again, then make your change"
+        detail = _("the draft was changed meanwhile: read it again, then make your change")
         raise Conflict(detail, code="draft_changed", edits=now)
 
 

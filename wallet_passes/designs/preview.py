@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from core import clock
 from core.errors import NotFound
+from core.i18n import _
 from loyalty import programs, queries
 from loyalty.program import Program, Tier
 from shops.models import Shop
@@ -70,7 +71,7 @@ def card_of_nobody(session: Session, shop: Shop, tier: str | None, language: str
 def _place(program: Program, tier: str | None) -> int:
     keys = [one.key for one in program.ladder.tiers]
     if tier is not None and tier not in keys:
-        raise NotFound("the program has no such tier", code="no_tier")
+        raise NotFound(_("the program has no such tier"), code="no_tier")
     return keys.index(tier) if tier else 0
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from core import clock
 from core.errors import NotFound
+from core.i18n import _
 from loyalty import programs
 from shops.models import Shop
 from wallet_passes import content
@@ -73,7 +74,7 @@ def version(session: Session, shop_id: int, number: int) -> WalletDesign:
     """A published design. Raises NotFound."""
     found = session.get(WalletDesign, (shop_id, number))
     if found is None:
-        raise NotFound(f"there is no card design {number}", code="no_design")
+        raise NotFound(_("there is no card design %(number)s", number=number), code="no_design")
     return found
 
 

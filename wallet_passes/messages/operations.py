@@ -13,6 +13,7 @@ from core import clock
 from core.db import rows_by
 from core.errors import Conflict, InvalidInput
 from core.events import Happened, record
+from core.i18n import _
 from loyalty import programs
 from loyalty.models import Member
 from loyalty.program import instant
@@ -66,7 +67,7 @@ def send(session: Session, shop_id: int, message_id: int, *, edits: int | None, 
     check_audience(session, shop_id, audience)
     now = clock.now()
     if row.send_at is None and not queries.reach(session, session.get_one(Shop, shop_id), audience, now).members:
-        raise Conflict("nobody with a card is in this audience", code="nobody")
+        raise Conflict(_("nobody with a card is in this audience"), code="nobody")
     _schedule(session, row, actor)
     session.flush()
     return row
@@ -123,7 +124,7 @@ def _open(session: Session, shop_id: int, message_id: int, edits: int | None) ->
     if row.state not in ("draft", "scheduled"):
         raise _wrong_state(row, "this message can't be changed any more: it is being sent, was sent, or was cancelled")
     if edits is not None and edits != row.edits:
-        detail = "the message was changed meanwhile: read it again, then make your change"
+        detail = _("the message was changed meanwhile: read it again, then make your change")
         raise Conflict(detail, code="message_changed", edits=row.edits)
     return row
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.db import Database, rows_by
 from core.errors import NotFound
+from core.i18n import _
 from loyalty.models import Member, Order
 from shops.models import Shop
 from shops.queries import installed_shop_ids
@@ -54,7 +55,7 @@ def locked(session: Session, shop_id: int, message_id: int) -> WalletMessage:
 
 def _found(row: WalletMessage | None) -> WalletMessage:
     if row is None:
-        raise NotFound("there is no such message", code="no_message")
+        raise NotFound(_("there is no such message"), code="no_message")
     return row
 
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from core.config import settings
 from core.errors import RapportError
+from core.i18n import _
 
 FIELD = "form_token"
 HEADER = "X-Form-Token"
@@ -46,7 +47,7 @@ def guard() -> None:
     except BadSignature:
         owner = None
     if owner is None or owner != g.get("form_owner", ""):
-        raise StaleForm("This page was open for a long time, or in somebody else's name. Load it again, please.")
+        raise StaleForm(_("This page was open for a long time, or in somebody else's name. Load it again, please."))
 
 
 def _forms() -> URLSafeTimedSerializer:

@@ -61,7 +61,7 @@ def deliveries(desk: Desk) -> Answer:
 def retry_delivery(desk: Desk, delivery_id: int) -> Answer:
     """Try a failed delivery again."""
     if not drain.retry(desk.session, desk.shop_id, delivery_id):
-        raise NotFound("there is no such failed delivery", code="no_delivery")
+        raise NotFound(_("there is no such failed delivery"), code="no_delivery")
     _tell(desk, "delivery.retried", delivery_id=delivery_id)
     return go("deliveries", said=_("Tried again. If it fails once more, it comes back to this list."))
 
@@ -80,7 +80,7 @@ def retry_effect(desk: Desk) -> Answer:
     """Try one failed effect again."""
     kind, target = request.form.get("kind", "")[:100], request.form.get("target", "")[:200]
     if not effects.retry(desk.session, desk.shop_id, kind, target):
-        raise NotFound("there is no such failed effect", code="no_effect")
+        raise NotFound(_("there is no such failed effect"), code="no_effect")
     _tell(desk, "effect.retried", effect=kind)
     return go("deliveries", said=_("Tried again. If it fails once more, it comes back to this list."))
 

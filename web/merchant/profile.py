@@ -367,7 +367,7 @@ def merge(desk: Desk, member_id: int) -> Answer:
     other = request.form.get("other", "")
     gone = _living(desk, [int(other)] if other.isascii() and other.isdigit() and len(other) < 19 else [])
     if not gone:
-        raise NotFound("there is no such member", code="no_member")
+        raise NotFound(_("there is no such member"), code="no_member")
     if not kept.customer_id or not gone[0].customer_id or kept.id == gone[0].id:
         raise Conflict(_("Only two members who are both customers in Shopify can be merged."), code="no_customer")
     people.merge_customers(

@@ -41,7 +41,7 @@ def finished(desk: Desk) -> bool:
 def _step(key: str) -> tuple[int, Step]:
     found = next(((place, step) for place, step in enumerate(STEPS) if step.key == key), None)
     if found is None:
-        raise NotFound("there is no such step", code="not_found")
+        raise NotFound(_("there is no such step"), code="not_found")
     return found
 
 

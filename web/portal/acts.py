@@ -169,7 +169,7 @@ def join() -> Response:
     """Become a member: for a customer of the shop whom no order and no news has made one yet."""
     customer = mount().customer_id
     if customer is None:
-        raise NotFound("nobody is signed in", code="no_member")
+        raise NotFound(_("nobody is signed in"), code="no_member")
     with opened() as visit:
         if visit.member is None:
             person = Customer(visit.shop.id, customer, None, False, None, clock.now())

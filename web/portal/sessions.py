@@ -8,6 +8,7 @@ from flask import Response, request
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
 from core.config import settings
+from core.i18n import _
 from referrals import links
 from referrals.links import BrokenLink, ExpiredLink
 from shops.models import Shop
@@ -31,11 +32,11 @@ def opened(shop_id: int, signed: str) -> int:
     try:
         owner, member_id = _signer("rewards link").loads(signed, max_age=LIVES)
     except SignatureExpired:
-        raise ExpiredLink("this link has expired; ask for a new one") from None
+        raise ExpiredLink(_("this link has expired; ask for a new one")) from None
     except (BadSignature, TypeError, ValueError):
-        raise BrokenLink("this is no link to a page of ours; it may have been cut off") from None
+        raise BrokenLink(_("this is no link to a page of ours; it may have been cut off")) from None
     if owner != shop_id:
-        raise BrokenLink("this link is another shop's")
+        raise BrokenLink(_("this link is another shop's"))
     return int(member_id)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from core import clock, i18n
 from core.db import database, open_shops
 from core.errors import NotFound
+from core.i18n import _
 from loyalty import programs
 from loyalty.models import Member
 from loyalty.program import Program
@@ -38,7 +39,7 @@ class Visit(NamedTuple):
     def signed_in(self) -> Member:
         """The member. Raises NotFound (`no_member`)."""
         if self.member is None:
-            raise NotFound("nobody is signed in", code="no_member")
+            raise NotFound(_("nobody is signed in"), code="no_member")
         return self.member
 
 
@@ -49,7 +50,7 @@ def opened() -> Iterator[Visit]:
     with database().transaction() as session:
         shop = session.scalar(sa.select(Shop).where(Shop.domain == here.domain, Shop.uninstalled_at.is_(None)))
         if shop is None:
-            raise NotFound("no such shop has installed the app", code="no_shop")
+            raise NotFound(_("no such shop has installed the app"), code="no_shop")
         open_shops(session, [shop.id])
         published = programs.load(session, [shop.id])
         member = _member(session, shop.id, here)

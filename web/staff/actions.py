@@ -7,6 +7,7 @@ from flask import Blueprint, request
 
 from core.db import database
 from core.errors import Conflict, InvalidInput, RapportError
+from core.i18n import _
 from loyalty import purchases
 from loyalty.purchases import Purchase
 from loyalty.rewards import operations as rewards
@@ -37,7 +38,7 @@ def redeem(signed: str) -> Any:
     """Spend points on a reward, once per key."""
     visit, here = _visit(signed), sessions.counter()
     if not visit.may_spend:
-        raise MayNot("This code can't spend points. Scan the card on the phone itself.")
+        raise MayNot(_("This code can't spend points. Scan the card on the phone itself."))
     points = request.form.get("points", type=int)
     with database().transaction(visit.shop_id) as session:
         row = rewards.redeem(
@@ -62,7 +63,7 @@ def purchase(signed: str) -> Any:
     """Points for what was bought at a till that does not tell Shopify."""
     visit, here = _visit(signed), sessions.counter()
     if not visit.may_earn:
-        raise MayNot("This code can't earn points.")
+        raise MayNot(_("This code can't earn points."))
     currency, receipt = here.shop.currency, request.form.get("receipt", "")[:100]
     bought = Purchase(purchasing.amount(request.form.get("amount", "")[:30], currency), currency, receipt)
     with database().transaction(visit.shop_id) as session:
@@ -80,7 +81,7 @@ def undo(signed: str) -> Any:
         with database().transaction(visit.shop_id) as session:
             purchases.take_back(session, visit.shop_id, deed.id, actor=here.actor)
     else:
-        raise InvalidInput("This can't be undone here.", code="no_undo")
+        raise InvalidInput(_("This can't be undone here."), code="no_undo")
     return counter.show(visit, done={"kind": "undone", "row": None, "undo": None})
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.db import database
 from core.errors import InvalidInput, RapportError
+from core.i18n import _
 from loyalty import queries as members
 from loyalty.models import Member
 from referrals import members as referrers
@@ -149,5 +150,5 @@ def sent_key() -> str:
     """What makes a form count once. Raises InvalidInput."""
     key = request.form.get("key", "")
     if not KEY.fullmatch(key):
-        raise InvalidInput("This form is not complete. Go back to the scanner and try once more.", code="bad_key")
+        raise InvalidInput(_("This form is not complete. Go back to the scanner and try once more."), code="bad_key")
     return key

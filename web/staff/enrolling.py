@@ -10,6 +10,7 @@ from markupsafe import Markup
 from core import clock
 from core.db import database
 from core.errors import InvalidInput, NotFound, RapportError
+from core.i18n import _
 from loyalty import operations, programs
 from loyalty.operations import Customer
 from shops import customers
@@ -54,11 +55,11 @@ def enrol() -> Any:
 def _asked(form: dict[str, str]) -> dict[str, str]:
     """Raises InvalidInput."""
     if not form["first"]:
-        raise InvalidInput("Please ask for the first name.", code="bad_name")
+        raise InvalidInput(_("Please ask for the first name."), code="bad_name")
     try:
         email = validate_email(form["email"], check_deliverability=False).normalized
     except EmailNotValidError:
-        raise InvalidInput("This is no e-mail address. Check it with them.", code="bad_email") from None
+        raise InvalidInput(_("This is no e-mail address. Check it with them."), code="bad_email") from None
     return {"first": form["first"][:LONGEST_NAME], "last": form["last"][:LONGEST_NAME], "email": email.casefold()}
 
 
@@ -71,7 +72,7 @@ def _join(shop_id: int, found: Found) -> int:
     member_id = enrolled.members.get((shop_id, found.id))
     if member_id is None:
         raise NotFound(
-            "This person asked to be forgotten. They can join again on the shop's rewards page.", code="erased"
+            _("This person asked to be forgotten. They can join again on the shop's rewards page."), code="erased"
         )
     return member_id
 

@@ -16,6 +16,7 @@ from core import crypto
 from core.config import settings
 from core.db import open_shops
 from core.errors import RapportError
+from core.i18n import _
 from shops.models import Shop
 from shops.staff.models import Location, Staff
 from shops.staff.operations import WHOLE_SHOP
@@ -67,9 +68,9 @@ def recognise(session: Session, held: Ticket) -> Counter:
     open_shops(session, [held.shop_id])
     shop, person = session.get(Shop, held.shop_id), session.get(Staff, (held.shop_id, held.staff_id))
     if shop is None or shop.uninstalled_at or person is None or person.generation != held.generation:
-        raise SignedOut("You have been signed out. Sign in again with your PIN.")
+        raise SignedOut(_("You have been signed out. Sign in again with your PIN."))
     if person.revoked_at or person.locked_at or person.pin is None:
-        raise SignedOut("You have been signed out. Sign in again with your PIN.")
+        raise SignedOut(_("You have been signed out. Sign in again with your PIN."))
     place = session.get(Location, (held.shop_id, held.location_id)) if held.location_id else None
     return Counter(shop, person, place if place and not place.retired_at else None)
 

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from core.config import settings
 from core.db import database, open_shops
 from core.errors import InvalidInput, NotFound, RapportError
+from core.i18n import _
 from referrals import links
 from shops.models import Shop
 from shops.staff import operations, queries
@@ -70,7 +71,7 @@ def _shop(code: str) -> Shop:
         shop = links.shop_of(session, name)
         if shop is None:
             raise InvalidInput(
-                "We don't know this shop code. It is the first part of the shop's myshopify.com address."
+                _("We don't know this shop code. It is the first part of the shop's myshopify.com address.")
             )
         session.expunge(shop)
         return shop
@@ -112,7 +113,7 @@ def choose_place() -> Any:
     here, chosen = sessions.counter(), request.form.get("place", 0, int)
     with database().transaction(here.shop.id) as session:
         if chosen not in {one.id for one in queries.locations(session, here.shop.id)}:
-            raise NotFound("There is no such location any more. Choose another.", code="no_location")
+            raise NotFound(_("There is no such location any more. Choose another."), code="no_location")
     return _at(chosen)
 
 

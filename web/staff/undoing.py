@@ -7,6 +7,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from core.config import settings
 from core.errors import RapportError
+from core.i18n import _
 
 # Seconds that the button shows, and that its answer may take on the way.
 SHOWN, LIVES = 60, 75
@@ -39,7 +40,7 @@ def opened(text: str, shop_id: int, staff_id: int) -> Deed:
     except (BadSignature, TypeError, ValueError):
         deed = None
     if deed is None or (deed.shop_id, deed.staff_id) != (shop_id, staff_id):
-        raise TooLate("The minute for undoing is over. Whoever runs the shop can still put it right.")
+        raise TooLate(_("The minute for undoing is over. Whoever runs the shop can still put it right."))
     return deed
 
 

@@ -10,6 +10,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from core.config import settings
 from core.errors import RapportError
+from core.i18n import _
 from wallet_passes import scanning
 from wallet_passes.scanning import EARN, SPEND, Scan
 
@@ -62,7 +63,7 @@ def opened(text: str, shop_id: int, staff_id: int) -> Visit:
     except (BadSignature, TypeError, ValueError):
         visit = None
     if visit is None or (visit.shop_id, visit.staff_id) != (shop_id, staff_id):
-        raise VisitOver("That was a while ago. Scan the card again.")
+        raise VisitOver(_("That was a while ago. Scan the card again."))
     return visit
 
 
