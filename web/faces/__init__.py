@@ -7,7 +7,7 @@ opened them, and what goes wrong a page or, for htmx, a notice that slides in. C
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from flask import Blueprint, Flask, Response, render_template, request
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -16,7 +16,8 @@ from werkzeug.exceptions import HTTPException
 
 from core import logs
 from core.config import settings
-from core.errors import RapportError, TooMany, Unavailable
+from core.errors import NotFound, RapportError, TooMany, Unavailable
+from core.i18n import _
 from web.faces import files, forms, policy, styleguide
 
 log = logs.logger(__name__)
@@ -43,11 +44,22 @@ def register(app: Flask) -> None:
         app.register_blueprint(styleguide.guide)
 
 
-def dress(blueprint: Blueprint, look: Look, *, allowed: Callable[[], policy.Allowed]) -> None:
+def nowhere_here(rest: str) -> NoReturn:
+    """An address under a face that is none of its pages is answered as people are, and not as programs."""
+    raise NotFound(_("This page doesn't exist."))
+
+
+def dress(
+    blueprint: Blueprint,
+    look: Look,
+    *,
+    allowed: Callable[[], policy.Allowed],
+    nowhere: Callable[[str], Any] = nowhere_here,
+) -> None:
     """Protect a face's pages and forms, and let it answer errors with pages.
 
     The blueprint sets `g.form_owner` before its requests: whose form it is, such as `staff:7:12`. A request that
-    changes something without that owner's token is refused.
+    changes something without that owner's token is refused. `nowhere` answers what is no page of it.
     """
     blueprint.before_request(forms.guard)
 
@@ -72,6 +84,7 @@ def dress(blueprint: Blueprint, look: Look, *, allowed: Callable[[], policy.Allo
     for unavailable in (OperationalError, InterfaceError, PoolTimeout):
         blueprint.register_error_handler(unavailable, away)
     blueprint.register_error_handler(Exception, _unexpected(look))
+    blueprint.add_url_rule("/<path:rest>", "nowhere", nowhere)
 
 
 class _Plain(RapportError):

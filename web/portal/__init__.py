@@ -24,7 +24,6 @@ _PAGES: tuple[tuple[str, str, Any], ...] = (
     ("", "home", pages.home),
     ("/history", "history", pages.history),
     ("/preferences", "preferences", pages.preferences),
-    ("/<path:rest>", "nowhere", pages.nowhere),
 )
 _ACTS: tuple[tuple[str, Any], ...] = (
     ("redeem", acts.redeem),
@@ -104,7 +103,7 @@ def _into_the_theme(response: Response) -> Response:
 def _furnish(blueprint: Blueprint) -> None:
     blueprint.before_request(_owned)
     blueprint.context_processor(pages.for_templates)
-    faces.dress(blueprint, _LOOK, allowed=_allowed)
+    faces.dress(blueprint, _LOOK, allowed=_allowed, nowhere=pages.nowhere)
     for path, name, shown in _PAGES:
         blueprint.add_url_rule(path, name, shown)
     for name, act in _ACTS:

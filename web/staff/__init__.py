@@ -8,8 +8,6 @@ from typing import Any
 from flask import Blueprint, Flask, Response, g, redirect, request, url_for
 
 from core.db import database
-from core.errors import NotFound
-from core.i18n import _
 from web import faces
 from web.faces import Look, policy
 from web.staff import actions, app_files, counter, enrolling, session, signing_in, wording
@@ -64,12 +62,6 @@ def _sign_in(error: SignedOut) -> Response:
 @pages.context_processor
 def _for_templates() -> dict[str, Any]:
     return {"counter": g.get("counter"), "words": wording}
-
-
-@pages.get("/<path:rest>")
-def nowhere(rest: str) -> Any:
-    """An address that is none of ours is answered as people are, and not as programs."""
-    raise NotFound(_("This page doesn't exist."))
 
 
 for area in (signing_in, counter, actions, enrolling, app_files):

@@ -169,3 +169,10 @@ def test_a_referral_in_review_is_decided_and_the_decision_undone(office: Office,
     assert [row.decision for row in rows(office, Referral)] == [None]
     assert told(office, "referral.decided") == ["merchant:41", "merchant:41"]
     assert office.post(f"/referrals/{number}/decide", decision="maybe").status_code == 422
+
+
+def test_an_address_that_is_no_page_is_told_within_the_frame(office: Office) -> None:
+    answer = office.get("/no/such-page")
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert "There is no such page" in answer.text
+    assert "frame-ancestors https://" in answer.headers["Content-Security-Policy"]
