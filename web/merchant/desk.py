@@ -80,7 +80,7 @@ def page(rule: str, *, methods: Sequence[str] = ("GET",)) -> Callable[[Callable[
             with database().transaction(visitor.shop_id) as session:
                 return view(Desk(session, session.get_one(Shop, visitor.shop_id), visitor), **path)
 
-        merchant.add_url_rule(rule, view.__name__, answer, methods=methods)
+        merchant.add_url_rule(rule, view.__name__, answer, methods=methods, strict_slashes=False)
         return view
 
     return declare

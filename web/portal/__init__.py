@@ -105,14 +105,13 @@ def _furnish(blueprint: Blueprint) -> None:
     blueprint.context_processor(pages.for_templates)
     faces.dress(blueprint, _LOOK, allowed=_allowed, nowhere=pages.nowhere)
     for path, name, shown in _PAGES:
-        blueprint.add_url_rule(path, name, shown)
+        blueprint.add_url_rule(path, name, shown, strict_slashes=False)
     for name, act in _ACTS:
         blueprint.add_url_rule(f"/{name}", name.replace("-", "_"), act, methods=["POST"])
 
 
 _furnish(inside)
 _furnish(alone)
-inside.add_url_rule("/", "slash", pages.home)
 inside.add_url_rule("/join", "join", acts.join, methods=["POST"])
 inside.after_request(_into_the_theme)
 alone.add_url_rule("/enter/<signed>", "enter", pages.enter)

@@ -176,3 +176,8 @@ def test_an_address_that_is_no_page_is_told_within_the_frame(office: Office) -> 
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
     assert "There is no such page" in answer.text
     assert "frame-ancestors https://" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_slash_at_the_end_makes_no_other_page(office: Office) -> None:
+    for path in ("/", "/members/"):
+        assert office.get(path).status_code == 200
