@@ -61,6 +61,7 @@ def dress(
     The blueprint sets `g.form_owner` before its requests: whose form it is, such as `staff:7:12`. A request that
     changes something without that owner's token is refused. `nowhere` answers what is no page of it.
     """
+    blueprint.before_request(forms.legible)
     blueprint.before_request(forms.guard)
 
     @blueprint.after_request

@@ -11,7 +11,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from markupsafe import Markup
 
 from core.config import settings
-from core.errors import RapportError
+from core.errors import InvalidInput, RapportError
 from core.i18n import _
 
 FIELD = "form_token"
@@ -35,6 +35,19 @@ def token() -> Markup:
 def signed(owner: str) -> str:
     """The token of an owner's forms."""
     return _forms().dumps(owner)
+
+
+def legible() -> None:
+    """Refuse a NUL character: nobody types one, and no row can hold it. Raises InvalidInput (`unreadable`)."""
+    if any("\x00" in text for fields in (request.args, request.form) for text in fields.values()):
+        raise InvalidInput(
+            _("There is a character in this that can't be kept. Type it again, please."), code="unreadable"
+        )
+
+
+def number(text: str) -> int:
+    """An id as a form or an address holds it; 0, which is no row's, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 def guard() -> None:

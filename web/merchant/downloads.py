@@ -5,7 +5,7 @@ shop, one file and one minute.
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flask import Response, request, url_for
@@ -34,12 +34,12 @@ class File(NamedTuple):
     content: str
 
 
-Maker = Callable[..., File]
+Maker = Callable[[Desk, Mapping[str, str]], File]
 _makers: dict[str, Maker] = {}
 
 
 def offers(name: str) -> Callable[[Maker], Maker]:
-    """Declare who makes the file of this name: `(desk, **what the address asks for) -> File`."""
+    """Declare who makes the file of this name: `(desk, what the address asks for) -> File`."""
 
     def declare(maker: Maker) -> Maker:
         _makers[name] = maker
@@ -72,7 +72,7 @@ def file(signed: str) -> Response:
         raise NotFound(_("This download is over. Go back to its page and ask for it again."), code="no_file") from None
     with database().transaction(shop_id) as session:
         shop = session.get_one(Shop, shop_id)
-        made = _makers[name](Desk(session, shop, Visitor(shop_id, shop.domain, user)), **asked)
+        made = _makers[name](Desk(session, shop, Visitor(shop_id, shop.domain, user)), asked)
     disposition = f'attachment; filename="{made.name}"'
     return Response(made.content, mimetype=made.media, headers={"Content-Disposition": disposition})
 

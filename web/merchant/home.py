@@ -1,5 +1,6 @@
 """The first page: how the program is doing, over a time and beside the time before."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -63,19 +64,19 @@ def _range(days: int) -> str:
 
 
 @downloads.offers("number")
-def _number_file(desk: Desk, key: str = "", days: str = "30") -> downloads.File:
+def _number_file(desk: Desk, asked: Mapping[str, str]) -> downloads.File:
     """One tile's numbers as a spreadsheet."""
     standing = counting.standing(desk.session, desk.shop_id, desk.zone, desk.now)
-    for tile in tiles(desk, _length(days), standing):
-        if tile.key == key:
-            return downloads.table(key, *tile.sheet)
+    for tile in tiles(desk, _length(asked.get("days", "")), standing):
+        if tile.key == asked.get("key"):
+            return downloads.table(tile.key, *tile.sheet)
     raise NotFound(_("There is no such file."), code="no_file")
 
 
 @downloads.offers("numbers")
-def _numbers_file(desk: Desk, days: str = "30") -> downloads.File:
+def _numbers_file(desk: Desk, asked: Mapping[str, str]) -> downloads.File:
     """Every day's numbers as a spreadsheet."""
-    span = span_of(desk, _length(days))
+    span = span_of(desk, _length(asked.get("days", "")))
     head = ("day", "joined", "issued", "redeemed", "expired", "adjusted")
     rows = [
         (one.day, one.joined, one.issued, one.redeemed, one.expired, one.adjusted) for one in (*span.before, *span.now)

@@ -1,7 +1,7 @@
 """The list of members: found by anything, narrowed by tier and points, many chosen at once."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -16,8 +16,9 @@ from loyalty.models import Member
 from referrals.codes import key_of
 from referrals.models import ReferralCode
 from tiers.ladders import ladder_of
+from web.faces import forms
 from web.merchant import downloads
-from web.merchant.desk import MAX_ID, Answer, Desk, go, page, post
+from web.merchant.desk import Answer, Desk, go, page, post
 
 PAGE = 50
 MOST_EXPORTED = 100_000
@@ -56,7 +57,7 @@ class Row(NamedTuple):
 @page("/members")
 def members(desk: Desk) -> Answer:
     """The list, or what of it was asked for."""
-    asked = _asked()
+    asked = _asked(request.args)
     found = _found(desk, asked, PAGE + 1)
     rows, more = found[:PAGE], len(found) > PAGE
     ladder = ladder_of(desk.version)
@@ -73,15 +74,14 @@ def members(desk: Desk) -> Answer:
     )
 
 
-def _asked() -> Asked:
-    given = request.args
-    points, before = given.get("points", ""), given.get("before", "")
+def _asked(given: Mapping[str, str]) -> Asked:
+    points = given.get("points", "")
     return Asked(
         words=given.get("q", "").strip()[:200],
         tier=given.get("tier", "")[:40],
         points=points if points in POINTS else "",
         blocked=given.get("blocked") == "1",
-        before=int(before) if before.isascii() and before.isdigit() and len(before) < 19 else 0,
+        before=forms.number(given.get("before", "")),
     )
 
 
@@ -141,8 +141,8 @@ def _row(desk: Desk, member: Member) -> Row:
 @post("/members/gift")
 def give_many(desk: Desk) -> Answer:
     """Give points to those who were chosen; a job gives them."""
-    chosen = [int(one) for one in request.form.getlist("member") if one.isascii() and one.isdigit() and len(one) < 20]
-    if not chosen or max(chosen) > MAX_ID:
+    chosen = [*filter(None, map(forms.number, request.form.getlist("member")))]
+    if not chosen:
         raise InvalidInput(_("Choose who should get the points first."), code="bad_recipients")
     gift = giving.gift(
         desk.session, desk.shop_id, points=whole(request.form.get("points", "")), members=chosen,
@@ -162,11 +162,9 @@ def whole(text: str) -> int:
 
 
 @downloads.offers("members")
-def _members_file(desk: Desk, **filters: str) -> downloads.File:
+def _members_file(desk: Desk, filters: Mapping[str, str]) -> downloads.File:
     """Every member of a list with balance and tier."""
-    points = filters.get("points", "")
-    asked = Asked(filters.get("q", ""), filters.get("tier", ""), points, filters.get("blocked") == "1")
-    found = _found(desk, asked, MOST_EXPORTED)
+    found = _found(desk, _asked(filters)._replace(before=0), MOST_EXPORTED)
     names = {rung.key: rung.name for rung in ladder_of(desk.version).rungs}
     head = ("member_id", "customer_id", "name", "email", "tier", "available", "pending", "lifetime", "joined_at")
     rows = (

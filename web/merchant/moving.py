@@ -1,6 +1,6 @@
 """Moving in and out: members from another program's spreadsheet, and everything we hold as files to take away."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -101,7 +101,7 @@ def _shown(desk: Desk, wrong: str | None = None) -> str:
 
 
 @downloads.offers("all-members")
-def all_members(desk: Desk) -> downloads.File:
+def all_members(desk: Desk, _asked: Mapping[str, str]) -> downloads.File:
     """Every member with balance and tier."""
     here = sa.select(
         Member.id, Member.customer_id, Member.email, Member.name, Member.joined_at, Member.tier_key, Member.available,
@@ -111,7 +111,7 @@ def all_members(desk: Desk) -> downloads.File:
 
 
 @downloads.offers("all-postings")
-def all_postings(desk: Desk) -> downloads.File:
+def all_postings(desk: Desk, _asked: Mapping[str, str]) -> downloads.File:
     """The whole ledger."""
     here = sa.select(
         Posting.id, Posting.member_id, Posting.kind, Posting.source, Posting.target, Posting.points, Posting.order_id,
@@ -121,7 +121,7 @@ def all_postings(desk: Desk) -> downloads.File:
 
 
 @downloads.offers("all-rewards")
-def all_rewards(desk: Desk) -> downloads.File:
+def all_rewards(desk: Desk, _asked: Mapping[str, str]) -> downloads.File:
     """Every reward that was redeemed or given."""
     here = sa.select(
         MemberReward.id, MemberReward.member_id, MemberReward.reward_key, MemberReward.status, MemberReward.code,

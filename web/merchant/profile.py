@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -37,6 +37,7 @@ from wallet_passes.adding import links
 from wallet_passes.freshness import Phone
 from wallet_passes.google.queries import object_of
 from wallet_passes.queries import devices, pass_of
+from web.faces import forms
 from web.merchant import downloads, timeline
 from web.merchant.desk import ID, Answer, Desk, go, page, post
 from web.merchant.mails import EFFECT
@@ -364,8 +365,7 @@ def _living(desk: Desk, ids: Sequence[int]) -> Sequence[Member]:
 def merge(desk: Desk, member_id: int) -> Answer:
     """Make another member part of this one, for good."""
     kept = queries.member(desk.session, desk.shop_id, member_id)
-    other = request.form.get("other", "")
-    gone = _living(desk, [int(other)] if other.isascii() and other.isdigit() and len(other) < 19 else [])
+    gone = _living(desk, [forms.number(request.form.get("other", ""))])
     if not gone:
         raise NotFound(_("there is no such member"), code="no_member")
     if not kept.customer_id or not gone[0].customer_id or kept.id == gone[0].id:
@@ -387,9 +387,9 @@ def erase(desk: Desk, member_id: int) -> Answer:
 
 
 @downloads.offers("person")
-def _person_file(desk: Desk, member: str) -> downloads.File:
+def _person_file(desk: Desk, asked: Mapping[str, str]) -> downloads.File:
     """All we keep of a person, to hand over to them."""
-    found = queries.member(desk.session, desk.shop_id, int(member))
+    found = queries.member(desk.session, desk.shop_id, forms.number(asked.get("member", "")))
     request_id = f"merchant-{uuid.uuid4().hex}"
     person = people.person_of(desk.session, found)
     people.tell(desk.session, desk.shop_id, person, request_id=request_id, actor=desk.actor)

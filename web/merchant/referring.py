@@ -1,6 +1,6 @@
 """Referrals: what they brought and cost, what waits for a person, and commission to be paid."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from referrals.payouts import operations, rules, stripe
 from referrals.payouts import queries as payouts
 from referrals.payouts.models import Payee, Statement
 from referrals.wording import STATE_NAMES, merchant_text, reason_text, step_text
+from web.faces import forms
 from web.merchant import downloads, timeline
 from web.merchant.desk import ID, Answer, Desk, go, merchant, page, post
 
@@ -55,7 +56,7 @@ class Number(NamedTuple):
 @page("/referrals")
 def referrals(desk: Desk) -> Answer:
     """What came of some days, beside as many before, who brought most, and the latest referrals."""
-    asked = _period(desk)
+    asked = _period(desk, request.args)
     found = numbers.by_day(desk.session, desk.shop_id, asked._replace(first=asked.before.first))
     now, then = numbers.within(found, asked), numbers.within(found, asked.before)
     top = numbers.top(desk.session, desk.shop_id, asked)
@@ -71,10 +72,9 @@ def referrals(desk: Desk) -> Answer:
 
 
 @downloads.offers("referrals")
-def referral_table(desk: Desk, days: str = "30") -> downloads.File:
+def referral_table(desk: Desk, given: Mapping[str, str]) -> downloads.File:
     """Every referral of some days: ids and codes, no names."""
-    asked = Period.until(None, int(days) if days in map(str, RANGES) else RANGES[0], desk.now, desk.zone)
-    return downloads.table("referrals", exports.COLUMNS, exports.rows(desk.session, desk.shop_id, asked))
+    return downloads.table("referrals", exports.COLUMNS, exports.rows(desk.session, desk.shop_id, _period(desk, given)))
 
 
 @page("/referrals/review")
@@ -142,7 +142,7 @@ def commission(desk: Desk) -> Answer:
 @post("/referrals/payouts/approve")
 def approve(desk: Desk) -> Answer:
     """Have the chosen statements paid."""
-    ids = [int(id_) for id_ in request.form.getlist("statement") if id_.isdigit()][: operations.MOST_APPROVED]
+    ids = [*filter(None, map(forms.number, request.form.getlist("statement")))][: operations.MOST_APPROVED]
     if not ids:
         return go("commission", said=_("Choose at least one statement."))
     try:
@@ -162,9 +162,9 @@ def _sums(rows: Iterable[Statement]) -> list[str]:
     return [money(amount, currency) for currency, amount in sorted(by_currency.items())]
 
 
-def _period(desk: Desk) -> Period:
-    days = request.args.get("days", RANGES[0], int)
-    return Period.until(None, days if days in RANGES else RANGES[0], desk.now, desk.zone)
+def _period(desk: Desk, given: Mapping[str, str]) -> Period:
+    days = given.get("days", "")
+    return Period.until(None, int(days) if days in map(str, RANGES) else RANGES[0], desk.now, desk.zone)
 
 
 def _numbers(now: Figures, then: Figures, currency: str) -> list[Number]:

@@ -21,6 +21,7 @@ from loyalty.activities import operations as activities
 from loyalty.activities.operations import NotEarned
 from loyalty.operations import Customer
 from loyalty.rewards import operations as rewards
+from web.faces import forms
 from web.portal import pages, sessions
 from web.portal.mounts import address, mount
 from web.portal.visits import Visit, opened
@@ -84,7 +85,9 @@ def give_back() -> Response:
     """Return a reward unused."""
     with opened() as visit:
         member = visit.signed_in()
-        rewards.give_back(visit.session, visit.shop.id, member.id, _id("id"), actor=_actor(visit))
+        rewards.give_back(
+            visit.session, visit.shop.id, member.id, forms.number(request.form.get("id", "")), actor=_actor(visit)
+        )
     return _then("home", done="returned")
 
 
@@ -222,11 +225,6 @@ def _number(name: str) -> int | None:
     if not text:
         return None
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else -1
-
-
-def _id(name: str) -> int:
-    text = request.form.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 def _rule() -> str:

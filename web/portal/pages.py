@@ -13,6 +13,7 @@ from loyalty.rewards.models import MemberReward
 from wallet_passes import content
 from wallet_passes.designs.addresses import address as picture
 from web import storefronts
+from web.faces import forms
 from web.portal import sessions, view, words
 from web.portal.mounts import address, mount
 from web.portal.visits import Visit, opened, texts
@@ -45,10 +46,7 @@ def _home(visit: Visit, **more: Any) -> str:
 
 def _got(visit: Visit) -> view.Mine | None:
     """The reward that was just redeemed, if it is this member's."""
-    number = request.args.get("got", "")
-    if not (number.isascii() and number.isdigit() and len(number) < 19):
-        return None
-    row = visit.session.get(MemberReward, (visit.shop.id, int(number)))
+    row = visit.session.get(MemberReward, (visit.shop.id, forms.number(request.args.get("got", ""))))
     return view.mine(visit, row) if row and visit.member and row.member_id == visit.member.id else None
 
 
@@ -62,8 +60,8 @@ def refused(error: RapportError) -> Response:
 def history() -> str:
     """All that happened to the member's points, a page at a time."""
     before = request.args.get("before", "")
+    start = forms.number(before) if before else None
     with opened() as visit:
-        start = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
         visit.signed_in()
         lines, more = view.history(visit, start, view.LINES)
         return page("history", lines=lines, more=more, first=start is None)

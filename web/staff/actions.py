@@ -11,6 +11,7 @@ from core.i18n import _
 from loyalty import purchases
 from loyalty.purchases import Purchase
 from loyalty.rewards import operations as rewards
+from web.faces import forms
 from web.staff import counter, purchasing, undoing, visits
 from web.staff import session as sessions
 from web.staff.sheet import COUNTER
@@ -52,10 +53,11 @@ def redeem(signed: str) -> Any:
 def hand_over(signed: str) -> Any:
     """Say that a reward of the shop's own was handed over."""
     visit, here = _visit(signed), sessions.counter()
+    if not visit.may_spend:
+        raise MayNot("This code can't collect rewards. Scan the card on the phone itself.")
+    reward_id = forms.number(request.form.get("id", ""))
     with database().transaction(visit.shop_id) as session:
-        row = rewards.fulfil(
-            session, visit.shop_id, visit.member_id, request.form.get("id", 0, int), actor=here.actor
-        )  # fmt: skip
+        row = rewards.fulfil(session, visit.shop_id, visit.member_id, reward_id, actor=here.actor)
     return counter.show(visit, done={"kind": "handed", "row": row, "undo": None})
 
 

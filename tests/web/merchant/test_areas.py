@@ -129,6 +129,21 @@ def test_everything_can_be_taken_away_and_no_cell_is_a_formula(office: Office) -
     assert "'=cmd@example.com" in members
 
 
+def test_a_file_s_address_may_ask_for_anything(office: Office) -> None:
+    asked = ({"days": "abc"}, {"desk": "1", "member": "²"}, {"points": "all", "q": "x" * 900, "before": "9" * 30})
+    for name in ("all-members", "all-postings", "members", "numbers", "referrals", "person"):
+        for given in asked:
+            status = office.store.client.get(office.get(f"/downloads/{name}", **given).json["url"]).status_code
+            assert status == (404 if name == "person" else 200), (name, given)
+
+
+def test_what_no_row_can_hold_is_refused(office: Office) -> None:
+    assert office.post("/deliveries/effect", kind="a\x00b").status_code == 422
+    assert office.get("/members", q="a\x00b").status_code == 422
+    for number in ("²", "9" * 20):
+        assert office.post("/referrals/payouts/approve", statement=number).status_code == 303
+
+
 def test_referrals_without_any_say_so(office: Office) -> None:
     assert "Nobody was brought yet" in office.text("/referrals")
     assert "Nothing waits for you" in office.text("/referrals/review")

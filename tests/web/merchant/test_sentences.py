@@ -163,7 +163,6 @@ def test_new_parts_get_keys_of_their_own() -> None:
 
 
 HOSTILE: list[dict[str, Any]] = [
-    {"rewards.10-off.name": "\x00", "name": "\x00\x00"},
     {"rewards.10-off.cost": "9" * 400, "bonuses.weekend.minimum_spend": "1e999999", "orders.points_per_unit": "NaN"},
     {"rewards.nothing.cost": "5", "rewards.10-off.colour": "red", "sections": ["name", "all"], "": "", "+": "1"},
     {"rewards.10-off.kind": ["amount_off", "percentage"], "expiry.kind": "lost", "ladder.period": "\ud7ff"},
