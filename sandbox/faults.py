@@ -4,6 +4,7 @@ A fault with a `field` waits for a call of that root field of the Admin API; one
 
 - `html`, `rate_limit`, `redirect` (to another host), `401`, `402`, `404`, `423`, `500`, `502`, `503`: answered at once,
   nothing is done.
+- `rate_limit` says `retry_after` seconds.
 - `throttle`: THROTTLED under HTTP 200.
 - `delay`, and `timeout` as its older name: answered after `seconds`.
 - `timeout_before`, `timeout_after`: after `seconds` the connection ends without an answer; before or after the call was
@@ -42,6 +43,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     kind: str
     times: int = 1
     seconds: float = 30.0
+    retry_after: float = 1.0
     field: str | None = None
     user_errors: list[UserError] = []
 
@@ -83,7 +85,7 @@ def transport(fault: Fault) -> Response | None:
     elif fault.kind == "html":
         return Response("<!doctype html><title>Store</title><h1>Just a moment</h1>", 200, mimetype="text/html")
     elif fault.kind == "rate_limit":
-        return Response('{"errors":"Exceeded 2 calls per second"}', 429, {"Retry-After": "1.0"})
+        return Response('{"errors":"Exceeded 2 calls per second"}', 429, {"Retry-After": str(fault.retry_after)})
     elif fault.kind == "redirect":
         return Response(status=301, headers={"Location": "https://elsewhere.example/"})
     elif fault.kind == "throttle":

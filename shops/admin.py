@@ -5,27 +5,32 @@ HTML, a redirect, errors under a 200, or no data is an error here. Source: https
 """
 
 import functools
+import math
 import time
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 
-from core import logs, metrics
+from core import clock, logs, metrics
 from core.config import settings
 from core.db import Database
 from core.effects import PermanentFailure
 from core.errors import NotAuthenticated, RapportError, Unavailable
 from shops import pauses, tokens
-from shops.buckets import Status, buckets
+from shops.buckets import PEOPLE, TRIMMINGS, Status, buckets
 from shops.models import Shop
 from shops.pauses import ShopPaused
 
 DOCUMENTS = Path(__file__).parent / "graphql"
 TRIES = 5
 STUMBLE = 0.25  # seconds until the second try after no answer; doubled each time
-LONGEST_WAIT = 20.0  # seconds for the shop's bucket to fill; work that would wait longer comes back later
+# Seconds for the shop's bucket to fill; work that would wait longer comes back later. What leaves most to others comes
+# back at once: its worker has more urgent things to do.
+LONGEST_WAIT, TRIMMINGS_WAIT = 20.0, 1.0
+LONGEST_THROTTLE = 3600.0  # seconds; nothing Shopify says keeps us away for longer
 _UNKNOWN_COST = 10.0
 
 log = logs.logger(__name__)
@@ -58,6 +63,21 @@ class AccessDenied(AdminRefused):
 
 class Ambiguous(Unavailable):
     """No answer that says whether the call was carried out: look before it is tried again."""
+
+
+class Throttled(Unavailable):
+    """The shop was asked too much and nothing was done. `seconds` later its bucket holds what the call costs.
+
+    An effect waits until then, which counts as no failure.
+    """
+
+    code = "shopify_throttled"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("Shopify is throttling this shop; try again")
+        self.seconds = min(seconds, LONGEST_THROTTLE)
+        self.until = clock.now() + timedelta(seconds=self.seconds)
+        self.retry_after = max(1, math.ceil(self.seconds))
 
 
 class _Again(Exception):
@@ -103,19 +123,20 @@ class Keeper:
 class Admin:
     """One shop's Admin API. Holds its access token for the length of a job and sends it to the shop's host only.
 
-    `patient` calls leave a part of what the shop allows to those that somebody waits for.
+    `spared` is the share of what the shop allows at once that its calls leave to more urgent ones: see `shops.buckets`.
     """
 
-    def __init__(self, domain: str, access_token: str, keeper: Keeper | None = None, *, patient: bool = False) -> None:
+    def __init__(self, domain: str, access_token: str, keeper: Keeper | None = None, *, spared: float = PEOPLE) -> None:
         self._domain = domain
         self._token = access_token
         self._keeper = keeper
-        self._patient = patient
+        self._spared = spared
+        self._patience = TRIMMINGS_WAIT if spared >= TRIMMINGS else LONGEST_WAIT
         self._renewed = False
         self._client = tokens.store_client()
 
     @classmethod
-    def of(cls, database: Database, shop_id: int, *, patient: bool = False) -> "Admin":
+    def of(cls, database: Database, shop_id: int, *, spared: float = PEOPLE) -> "Admin":
         """The client of a shop, with a fresh token.
 
         Raises NotAuthenticated, Unavailable (ShopPaused while it rests), PermanentFailure for one that has left.
@@ -126,7 +147,7 @@ class Admin:
                 raise PermanentFailure("the shop has uninstalled the app")
             pauses.check(shop)
         keeper = Keeper(database, shop_id, shop.domain, shop.paused_at is not None)
-        return cls(shop.domain, tokens.working(database, shop_id, shop.domain), keeper, patient=patient)
+        return cls(shop.domain, tokens.working(database, shop_id, shop.domain), keeper, spared=spared)
 
     def __enter__(self) -> "Admin":
         return self
@@ -144,7 +165,7 @@ class Admin:
             try:
                 return self._attempt(name, variables, tried)
             except _Again as again:
-                if tried == TRIES - 1:
+                if tried == TRIES - 1 or again.seconds > self._patience:
                     raise again.error from None
                 time.sleep(again.seconds)
         raise AssertionError("the last try ends in an answer or an error")
@@ -173,10 +194,10 @@ class Admin:
     def _await_turn(self, name: str) -> float:
         """Wait until the shop's bucket holds what the call will cost, and take it out."""
         cost, waited = _costs.get(name, _UNKNOWN_COST), 0.0
-        while seconds := buckets.take(self._domain, cost, patient=self._patient):
+        while seconds := buckets.take(self._domain, cost, spared=self._spared):
             waited += seconds
-            if waited > LONGEST_WAIT:
-                raise Unavailable("Shopify is throttling this shop; try again")
+            if waited > self._patience:
+                raise Throttled(seconds)
             metrics.SHOPIFY_WAITS.observe(seconds)
             time.sleep(seconds)
         return cost
@@ -218,7 +239,7 @@ class Admin:
         if status in pauses.WHY:
             raise self._keeper.pause(status) if self._keeper else ShopPaused(status)
         if status == 429:
-            raise _Again(Unavailable("Shopify is throttling this shop; try again"), _retry_after(response, tried))
+            raise _throttled(_retry_after(response, tried))
         if response.is_redirect:
             # Never followed: the token is for the shop's own host and no other.
             raise Unavailable("Shopify sends this shop's calls elsewhere; open the app in the shop's admin")
@@ -245,24 +266,36 @@ def _outcome(error: Exception) -> str:
     """How metrics and logs call what went wrong."""
     if isinstance(error, _Again):
         error = error.error
-    kinds = {ShopPaused: "paused", Ambiguous: "ambiguous", AccessDenied: "denied", AdminRefused: "errors"}
-    known = (text for kind, text in kinds.items() if isinstance(error, kind))
-    if isinstance(error, NotAuthenticated):
-        return "unauthenticated"
-    return next(known, "throttled" if "throttling" in str(error) else "unavailable")
+    return next((text for kind, text in _OUTCOMES.items() if isinstance(error, kind)), "unavailable")
+
+
+# The narrower kind first.
+_OUTCOMES = {
+    ShopPaused: "paused",
+    Throttled: "throttled",
+    Ambiguous: "ambiguous",
+    AccessDenied: "denied",
+    AdminRefused: "errors",
+    NotAuthenticated: "unauthenticated",
+}
+
+
+def _throttled(seconds: float) -> _Again:
+    return _Again(Throttled(seconds), seconds)
 
 
 def _retry_after(response: httpx.Response, tried: int) -> float:
     try:
-        return min(10.0, max(0.0, float(response.headers.get("Retry-After", ""))))
+        seconds = float(response.headers.get("Retry-After", ""))
     except ValueError:
-        return STUMBLE * 2**tried
+        seconds = -1.0
+    return seconds if 0 <= seconds < math.inf else STUMBLE * 2**tried
 
 
 def _read(name: str, answer: dict[str, Any], tried: int) -> dict[str, Any]:
     """The data of an answer under HTTP 200, or what it says is wrong."""
-    if _throttled(answer):
-        raise _Again(Unavailable("Shopify is throttling this shop; try again"), _restored_in(answer, tried))
+    if "THROTTLED" in _codes(answer):
+        raise _throttled(_restored_in(answer, tried))
     data = answer.get("data")
     if answer.get("errors") or not isinstance(data, dict):
         raise _refusal(name, answer, tried)
@@ -279,10 +312,6 @@ def _codes(answer: dict[str, Any]) -> set[str]:
     return {str((e.get("extensions") or {}).get("code")) for e in listed if isinstance(e, dict)}
 
 
-def _throttled(answer: dict[str, Any]) -> bool:
-    return "THROTTLED" in _codes(answer)
-
-
 def _refusal(name: str, answer: dict[str, Any], tried: int) -> Exception:
     text = f"{name}: {_messages(answer)}"
     if "INTERNAL_SERVER_ERROR" in _codes(answer):
@@ -294,7 +323,7 @@ def _restored_in(answer: dict[str, Any], tried: int) -> float:
     """Seconds until the bucket holds what the call costs; doubling from half a second when the answer does not say."""
     told = Status.told(answer)
     missing = told.requested - told.available if told else 0
-    return min(10.0, missing / told.rate if told and missing > 0 else 0.5 * 2**tried)
+    return missing / told.rate if told and missing > 0 else 0.5 * 2**tried
 
 
 def _messages(answer: dict[str, Any]) -> str:

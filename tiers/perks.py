@@ -18,6 +18,7 @@ from loyalty import programs
 from loyalty.models import Member
 from loyalty.programs import Programs
 from shops.admin import Admin, AdminRefused
+from shops.buckets import TRIMMINGS
 from tiers.ladders import ladder_of
 
 TIER, PERK = "tier:", "perk:"
@@ -62,7 +63,7 @@ def equip(database: Database, shop_id: int, member_id: str) -> None:
             return
         wanted = fields_of(member, programs.load(session, [shop_id]))
     gid = f"gid://shopify/Customer/{member.customer_id}"
-    with Admin.of(database, shop_id) as admin:
+    with Admin.of(database, shop_id, spared=TRIMMINGS) as admin:
         try:
             customer = admin.call("customer_perks", id=gid)["customer"]
             if customer:

@@ -12,6 +12,7 @@ from core.errors import RapportError, one_line
 from loyalty import programs
 from loyalty.models import Member
 from shops.admin import Admin
+from shops.buckets import BOOKS
 from tiers import early_access, perks
 
 PAGE = 100  # customers; with their metafields it keeps a query's cost below Shopify's limit
@@ -25,7 +26,7 @@ def reconcile(database: Database, shop_id: int) -> int:
         if not programs.load(session, [shop_id]).of(shop_id):
             return 0
         effects.request(session, [perks.of_shop(shop_id), early_access.of_shop(shop_id)])
-    with Admin.of(database, shop_id) as admin:
+    with Admin.of(database, shop_id, spared=BOOKS) as admin:
         return sum(_request(database, shop_id, customers) for customers in _pages(admin))
 
 

@@ -25,7 +25,8 @@ from core.events import Happened, record
 from loyalty import programs
 from loyalty.models import Order
 from shops import files
-from shops.admin import AccessDenied, Admin, AdminRefused, document
+from shops.admin import AccessDenied, Admin, AdminRefused, Throttled, document
+from shops.buckets import BOOKS
 from shops.pauses import ShopPaused
 from webhooks import snapshots
 from webhooks.models import Backfill, Delivery
@@ -173,7 +174,7 @@ def advance(database: Database, shop_id: int, _: str) -> None:
     Raises NotYet while more is to be done, and what `Admin.of` raises.
     """
     end = time.monotonic() + SLICE
-    with Admin.of(database, shop_id, patient=True) as admin:
+    with Admin.of(database, shop_id, spared=BOOKS) as admin:
         while (row := _row(database, shop_id)) and row.state == "running":
             _try_step(database, admin, row, end)
             if time.monotonic() > end:
@@ -190,8 +191,8 @@ def _try_step(database: Database, admin: Admin, row: Backfill, end: float) -> No
         _step(database, admin, row, end)
     except (BrokenFile, AdminRefused) as error:
         _try_anew(database, row, error)
-    except ShopPaused:
-        raise
+    except (ShopPaused, Throttled):
+        raise  # each says itself how long to wait
     except Unavailable as error:
         log.warning("backfill waits", shop_id=row.shop_id, stage=row.stage, error=one_line(error))
         raise NotYet(clock.now() + REST) from None
@@ -272,6 +273,9 @@ def _finish_stage(database: Database, row: Backfill) -> None:
 # Reading the file.
 
 
+Body = tuple[str, str, dict[str, Any]]
+
+
 class Group(NamedTuple):
     """An object with the lines of its inner connections, and where in the file the next one begins."""
 
@@ -348,7 +352,10 @@ def _bring(database: Database, admin: Admin, row: Backfill, held: list[Group]) -
     """Put a batch into the inbox, and write down in the same transaction that it is there."""
     if not held:
         return
-    bodies = [_customer(group) if row.stage == "customers" else _order(admin, group) for group in held]
+    bodies, broke_off = _bodies(admin, row, held)
+    held = held[: len(bodies)]
+    if broke_off and not held:
+        raise broke_off
     count = getattr(Backfill, row.stage)
     same = (Backfill.shop_id == row.shop_id, Backfill.operation == row.operation)
     values: dict[Any, Any] = {"read_bytes": held[-1].end, count: count + len(held)}
@@ -357,17 +364,27 @@ def _bring(database: Database, admin: Admin, row: Backfill, held: list[Group]) -
             raise NotYet(clock.now())  # somebody has begun anew
         snapshots.store(session, row.shop_id, [body for body in bodies if body])
         full = _waiting(session, row.shop_id, AHEAD) >= AHEAD
+    if broke_off:
+        raise broke_off
     if full:
         raise NotYet(clock.now() + timedelta(seconds=1))
+
+
+def _bodies(admin: Admin, row: Backfill, held: list[Group]) -> tuple[list[Body | None], Unavailable | None]:
+    """What the groups are as webhooks; and why only the first of them, where Shopify did not tell more just now."""
+    bodies: list[Body | None] = []
+    for group in held:
+        try:
+            bodies.append(_customer(group) if row.stage == "customers" else _order(admin, group))
+        except Unavailable as broke_off:
+            return bodies, broke_off
+    return bodies, None
 
 
 def _waiting(session: Session, shop_id: int, most: int) -> int:
     """Deliveries of the shop that wait in the inbox, counted up to `most`."""
     pending = sa.select(Delivery.id).where(Delivery.shop_id == shop_id, Delivery.state == "pending").limit(most)
     return session.scalar(sa.select(sa.func.count()).select_from(pending.subquery())) or 0
-
-
-Body = tuple[str, str, dict[str, Any]]
 
 
 def _customer(group: Group) -> Body:

@@ -1,6 +1,5 @@
 """Reconcile, backfill and backtests on the command line."""
 
-import contextlib
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TextIO
@@ -15,12 +14,15 @@ from core.effects import NotYet
 from core.money import money_text
 from loyalty.publishing.commands import document_in, maybe_from_file, of_shop, program
 from loyalty.publishing.operations import candidate
+from shops.admin import Throttled
 from shops.queries import shop_by_domain
 from webhooks import backfill as past
 from webhooks import drain
 from webhooks.backtest import Backtest, backtest
 from webhooks.models import Delivery
 from webhooks.reconcile import reconcile as walk
+
+SOON = 0.2  # seconds
 
 inbox = AppGroup("inbox", help="Deliveries that failed.")
 
@@ -54,13 +56,21 @@ def backfill(domain: str, award_since: datetime | None) -> None:
             past.award_since(session, shop_id, award_since.replace(tzinfo=UTC), actor="command line")
     while (found := _progress(shop_id)).state in ("running", "settling"):
         click.echo(f"\r{found.share:>4.0%} {found.customers:,} customers, {found.orders:,} orders", nl=False, err=True)
-        with contextlib.suppress(NotYet):
-            past.advance(database(), shop_id, "")
+        wait = _carried_on(shop_id)
         drain.drain(database(), seconds=5)
-        time.sleep(0.2)
+        time.sleep(wait)
     click.echo(f"\n{found.customers:,} customers and {found.orders:,} orders brought in" if not found.error else "")
     if found.error:
         raise click.ClickException(found.error)
+
+
+def _carried_on(shop_id: int) -> float:
+    """Carry a backfill on; returns the seconds until there is more to do."""
+    try:
+        past.advance(database(), shop_id, "")
+    except (NotYet, Throttled) as later:
+        return max(SOON, (later.until - clock.now()).total_seconds())
+    return SOON
 
 
 def _progress(shop_id: int) -> past.Progress:

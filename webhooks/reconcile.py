@@ -20,6 +20,7 @@ from core.effects import NotYet, PermanentFailure, Wanted
 from loyalty.models import Order
 from loyalty.rules import STATUS_RANK
 from shops.admin import AccessDenied, Admin
+from shops.buckets import BOOKS, PEOPLE
 from shops.models import Shop
 from shops.queries import installed_shop_ids
 from webhooks import proof, snapshots
@@ -119,7 +120,7 @@ def _walk(
 ) -> bool:
     """Compare page by page, and write down what was found. False when `end` came first."""
     began, done = clock.now(), True
-    with Admin.of(database, shop_id, patient=scope != "by_hand") as admin:
+    with Admin.of(database, shop_id, spared=PEOPLE if scope == "by_hand" else BOOKS) as admin:
         for page, more in _pages(admin, summary):
             summary.seen += len(page)
             summary.overlapped += sum(mark is not None and snapshots.updated_at(node) <= mark for node in page)

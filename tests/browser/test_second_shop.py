@@ -124,9 +124,9 @@ def delivered(town: Town) -> set[str]:
     return {one["topic"] for one in town.ask("GET", "deliveries?state=delivered")["deliveries"]}
 
 
-def until(holds: Any, seconds: float = 60) -> None:
+def until(holds: Any, seconds: float = 60, every: float = 0.5) -> None:
     """Wait for what workers do."""
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
-        time.sleep(0.5)
+        time.sleep(every)

@@ -1,5 +1,7 @@
 """The Admin API client against the sandbox store: what a caller can tell from each way a call can fail."""
 
+import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,14 +9,15 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from core import config
+from core import clock, config
 from core.errors import Unavailable
 from sandbox.catalogue import DEMO
 from sandbox.faults import Fault
 from sandbox.outbox import Weather
 from sandbox.testing import Running, in_process
 from shops import admin, pauses, tokens
-from shops.admin import AccessDenied, Admin, AdminRefused, Ambiguous
+from shops.admin import AccessDenied, Admin, AdminRefused, Ambiguous, Throttled
+from shops.buckets import Buckets
 from shops.pauses import ShopPaused
 
 CREDIT = "storeCreditAccountCredit"
@@ -115,6 +118,42 @@ def test_a_throttled_call_is_tried_again(client: Admin, store: Running, owner: s
     before = given(client, owner)
     assert credit(client, owner)["storeCreditAccountCredit"]["storeCreditAccountTransaction"]["id"]
     assert given(client, owner) == before + 1
+
+
+def test_a_throttle_says_how_long_to_wait(
+    client: Admin, store: Running, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than a worker would stand still: whoever called comes back when the bucket holds what the call costs."""
+    mine = Buckets()
+    mine._rests_until = math.inf  # of this process alone: no other test waits for it
+    monkeypatch.setattr(admin, "buckets", mine)
+    levels = store.sandbox.api.throttle.level
+    levels[DEMO.domain] = (-4_000.0, time.monotonic())
+    try:
+        for told_by in ("Shopify", "our own bucket"):
+            began = time.monotonic()
+            with pytest.raises(Throttled) as refused:
+                credit(client, owner)
+            assert 38 < refused.value.seconds <= 60, told_by
+            assert 38 < refused.value.retry_after <= 60
+            assert (refused.value.until - clock.now()).total_seconds() > 37
+            assert time.monotonic() - began < 5
+    finally:
+        levels.clear()
+
+
+@pytest.mark.parametrize(
+    ("said", "waits"), [(25.0, 25), (1e9, admin.LONGEST_THROTTLE), (float("inf"), 0.25), (-1.0, 0.25)]
+)
+def test_too_many_requests_are_waited_out_as_told(
+    client: Admin, store: Running, monkeypatch: pytest.MonkeyPatch, said: float, waits: float
+) -> None:
+    monkeypatch.setattr(admin, "TRIES", 1)
+    monkeypatch.setattr(admin, "STUMBLE", 0.25)
+    store.sandbox.faults.plan(Fault("rate_limit", field="shop", retry_after=said))
+    with pytest.raises(Throttled) as refused:
+        client.call("shop")
+    assert refused.value.seconds == waits
 
 
 @pytest.mark.parametrize("kind", ["html", "500", "503", "timeout_before", "rate_limit"])

@@ -68,11 +68,37 @@ def test_a_bigger_plan_fills_faster(several: list[Buckets]) -> None:
     assert 0.9 < other.take(SHOP, 1000) <= 1
 
 
-def test_patient_work_leaves_a_quarter_to_others(several: list[Buckets]) -> None:
+def test_each_kind_of_work_leaves_its_share_to_what_is_more_urgent(several: list[Buckets]) -> None:
     one, other = several
-    assert one.take(SHOP, 1500, patient=True) == 0
-    assert one.take(SHOP, 100, patient=True) > 0
-    assert other.take(SHOP, 100) == 0
+    assert one.take(SHOP, 1000, spared=module.TRIMMINGS) == 0
+    assert one.take(SHOP, 50, spared=module.TRIMMINGS) > 0
+    assert other.take(SHOP, 500, spared=module.BOOKS) == 0
+    assert one.take(SHOP, 100, spared=module.BOOKS) > 0
+    assert other.take(SHOP, 450) == 0
+
+
+def test_small_work_does_not_starve_a_large_order_of_the_past(several: list[Buckets]) -> None:
+    """Tags of thousands of customers are written a few points at a time, and a whole order wants many at once."""
+    one, other = several
+    while one.take(SHOP, 50, spared=module.TRIMMINGS) == 0:
+        one.settle(SHOP, 50, None)
+    assert other.take(SHOP, 1000, spared=module.BOOKS) > 0  # it waits until 1,500 are there
+    one.settle(SHOP, 0, told(1300))
+    assert one.take(SHOP, 11, spared=module.TRIMMINGS) > 0
+    assert one.take(SHOP, 11) == 0
+    one.settle(SHOP, 11, told(1500))
+    assert other.take(SHOP, 1000, spared=module.BOOKS) == 0
+    one.settle(SHOP, 1000, told(1300))
+    assert one.take(SHOP, 11, spared=module.TRIMMINGS) == 0
+
+
+def test_nobody_waits_for_a_claim_whose_work_is_gone(several: list[Buckets], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = several
+    one.settle(SHOP, 0, told(1300))
+    assert other.take(SHOP, 1000, spared=module.BOOKS) > 0
+    assert one.take(SHOP, 11, spared=module.TRIMMINGS) > 0
+    monkeypatch.setattr(module, "STALE", -1.0)
+    assert one.take(SHOP, 11, spared=module.TRIMMINGS) == 0
 
 
 def test_what_costs_more_than_there_ever_is_waits_for_a_full_bucket(several: list[Buckets]) -> None:

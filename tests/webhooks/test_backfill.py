@@ -169,6 +169,26 @@ def test_a_shop_that_forbids_it_is_told_at_once(store: Running, house: House, sh
     assert "Access denied" in (last.error or "")
 
 
+def test_a_throttled_backfill_goes_on_when_the_shop_allows_it(
+    store: Running, house: House, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits as long as Shopify says and no flat minute, and that counts as no failure."""
+    monkeypatch.setattr(effects, "_wired", {})
+    effects.wire(backfill.EFFECT, backfill.advance)
+    for field, seconds in (("bulkOperationRunQuery", 23.0), ("bulkOperation", 150.0), ("order", 40.0)):
+        store.sandbox.faults.plan(Fault("rate_limit", field=field, retry_after=seconds))
+        began = clock.now()
+        effects.carry_out_due(house.database)
+        with house.database.transaction(shop) as session:
+            waits = session.get_one(effects.Effect, (shop, backfill.EFFECT, ""))
+            assert (waits.state, waits.attempts, waits.error) == ("waiting", 0, None)
+            assert seconds - 1 < (waits.due_at - began).total_seconds() < seconds + 15
+            waits.due_at = clock.now()
+    # What came before the order that Shopify would not tell is kept.
+    assert 0 < state(house, shop).orders < len(known(store)[0])
+    assert carry_on(house, shop)[-1].state == "done"
+
+
 def test_the_past_does_not_run_ahead_of_the_inbox(
     store: Running, house: House, shop: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
