@@ -67,6 +67,7 @@ from web import (
     health,
     home,
     hooks,
+    mailing,
     merchant,
     portal,
     referring,
@@ -74,6 +75,9 @@ from web import (
     storefront_api,
     wallet_images,
 )
+from web.mailing import operations as mailing_members
+from web.mailing import testing as mail_tests
+from web.mailing.rules import EVENTS as WORTH_A_MAIL
 from web.merchant import mails as card_mails
 from web.portal import mails as rewards_mails
 from web.portal.entering import EFFECT as SEND_REWARDS_LINK
@@ -112,6 +116,8 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic("repair rewards", 600, "loyalty.rewards.jobs.repair"),
     Periodic("prune Google's callbacks", 3600, "wallet_passes.google.jobs.prune_callbacks"),
     Periodic("warn of certificates that expire", 86400, "wallet_passes.apple.jobs.warn_of_expiry"),
+    Periodic("find tiers about to end", 3600, "tiers.jobs.find_ending"),
+    Periodic("prune members' mails", 86400, "web.jobs.prune_mails"),
     Periodic("find members at risk", 3600, "loyalty.telling.jobs.find_at_risk"),
     Periodic("release referrals", 60, "referrals.jobs.release"),
     Periodic("end friends' claims", 300, "referrals.claims.jobs.expire"),
@@ -196,6 +202,8 @@ def wire() -> None:
         (connections.KLAVIYO, telling_others.KLAVIYO_EFFECT, tell_klaviyo),
     ):
         effects.wire(kind, handler, after=WORTH_TELLING, concern=telling_others.connected(channel), patient=True)
+    effects.wire(mailing_members.EFFECT, mailing_members.send_mails, after=WORTH_A_MAIL, concern=mailing_members.wanted)
+    effects.wire(mail_tests.EFFECT, mail_tests.send_test)
     effects.wire(referrals.EFFECT, referrals.settle)
     effects.wire(claims.EFFECT, friends.issue)
     effects.wire(partners.EFFECT, standing.stand)
@@ -230,6 +238,7 @@ def create_app(config: Settings | None = None) -> Flask:
         adding,
         wallet_images,
         referring,
+        mailing,
         staff,
         payouts,
         hooks,

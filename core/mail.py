@@ -31,7 +31,10 @@ _templates = Environment(
 
 
 class Mail(NamedTuple):
-    """A message to one person. `key` names the reason: a repeat carries the same Message-ID, which mailboxes know."""
+    """A message to one person. `key` names the reason: a repeat carries the same Message-ID, which mailboxes know.
+
+    `stop` is an address by which its reader ends mails like it, without signing in.
+    """
 
     to: str
     sender: str
@@ -39,6 +42,7 @@ class Mail(NamedTuple):
     text: str
     html: str
     key: str
+    stop: str | None = None
 
 
 def is_on() -> bool:
@@ -46,11 +50,12 @@ def is_on() -> bool:
     return bool(settings().smtp_host and settings().mail_from)
 
 
-def written(name: str, /, *, to: str, sender: str, key: str, **facts: Any) -> Mail:
+def written(name: str, /, *, to: str, sender: str, key: str, stop: str | None = None, **facts: Any) -> Mail:
     """A mail from the templates `<name>.txt` (its first line is the subject) and `<name>.html`."""
+    facts["stop"] = stop
     subject, _, text = _templates.get_template(f"{name}.txt").render(**facts).partition("\n")
     html = _templates.get_template(f"{name}.html").render(subject=subject, **facts)
-    return Mail(to, sender, subject.strip(), text.strip() + "\n", html, key)
+    return Mail(to, sender, subject.strip(), text.strip() + "\n", html, key, stop)
 
 
 def send(mail: Mail) -> None:
@@ -86,6 +91,10 @@ def _message(mail: Mail) -> EmailMessage:
     message["Date"] = formatdate(clock.now().timestamp())
     message["Message-ID"] = f"<{crypto.digest(mail.key)}@{urlsplit(settings().app_url).hostname}>"
     message["Auto-Submitted"] = "auto-generated"
+    if mail.stop:
+        # RFC 8058: mailboxes offer a button that posts there.
+        message["List-Unsubscribe"] = f"<{mail.stop}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
     return message

@@ -13,7 +13,7 @@ TABLES = (
     "core.effects", "core.events", "core.jobs", "shops.models", "loyalty.models", "loyalty.activities.models",
     "loyalty.rewards.models", "referrals.models", "referrals.payouts.models", "tiers.models", "wallet_passes.models",
     "wallet_passes.designs.models", "wallet_passes.google.models", "wallet_passes.messages.models", "webhooks.models",
-    "web.models",
+    "web.models", "web.mailing.models",
 )  # fmt: skip
 for module in TABLES:
     import_module(module)

@@ -21,7 +21,10 @@ SHOWN = 100
 
 
 class Letter(msgspec.Struct):
-    """A mail that came in. `html` is what its sender wrote, and shown where it can do nothing."""
+    """A mail that came in. `html` is what its sender wrote, and shown where it can do nothing.
+
+    `stop` is where one click of the mailbox's own button ends mails like it (RFC 8058); empty where none does.
+    """
 
     id: int
     to: str
@@ -30,6 +33,7 @@ class Letter(msgspec.Struct):
     message_id: str
     text: str
     html: str
+    stop: str = ""
 
 
 class Post:
@@ -54,8 +58,10 @@ class Post:
         name, address = parseaddr(str(told["From"]))
         parts = (told.get_body(("plain",)), told.get_body(("html",)))
         text, html = (part.get_content() if part else "" for part in parts)
+        one_click = str(told["List-Unsubscribe-Post"] or "").strip() == "List-Unsubscribe=One-Click"
+        stop = str(told["List-Unsubscribe"] or "").strip(" <>") if one_click else ""
         letter = Letter(
-            number, to, name or address, str(told["Subject"] or ""), str(told["Message-ID"] or number), text, html
+            number, to, name or address, str(told["Subject"] or ""), str(told["Message-ID"] or number), text, html, stop
         )
         self.store.put(NOBODYS, "letter", number, letter, number)
 

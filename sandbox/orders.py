@@ -70,6 +70,8 @@ class Customer(Struct):
     note: str | None = None
     locale: str = "en"
     address: Address | None = None
+    # What they said of news by mail: Shopify's `marketingState`, in lower case.
+    marketing: str = "not_subscribed"
 
 
 class Item(NamedTuple):

@@ -28,7 +28,7 @@ MEMBER = "noor.haddad@example.com"
 MERCHANT = (
     "", "members", "program", "referrals", "referrals/review", "referrals/payouts", "wallet", "wallet/messages",
     "wallet/messages/new", "wallet/history", "settings/past",
-    "staff", "deliveries", "import", "settings", "setup", "no-such-page",
+    "staff", "deliveries", "import", "settings", "settings/mails", "setup", "no-such-page",
 )  # fmt: skip
 # What a merchant may be at: a campaign, a question, and a reward whose price is missing.
 DRAFT: dict[str, Any] = {

@@ -160,7 +160,7 @@ class World:
     def update_customer(
         self, domain: str, customer_id: int, changes: Mapping[str, Any], at: int | None = None
     ) -> Customer:
-        """Change `first_name`, `last_name`, `email`, `phone`, `note` or `tags`."""
+        """Change `first_name`, `last_name`, `email`, `phone`, `note`, `tags` or `marketing`."""
         at = self.now(at)
         with self.store.transaction():
             before = self.customer(domain, customer_id)

@@ -17,6 +17,29 @@ class Found(NamedTuple):
     name: str | None
 
 
+class Contact(NamedTuple):
+    """How a customer may be written to, as the shop knows it now: where, in which language, and whether with news.
+
+    `news` is True for who has subscribed, False for who has unsubscribed, None for who said neither.
+    """
+
+    email: str | None
+    locale: str | None
+    news: bool | None
+
+
+_NEWS = {"SUBSCRIBED": True, "UNSUBSCRIBED": False, "REDACTED": False, "INVALID": False}
+
+
+def contact(admin: Admin, customer_id: int) -> Contact | None:
+    """None for a customer who is not there any more. Raises what `Admin.call` raises."""
+    node = admin.call("customer_contact", id=f"gid://shopify/Customer/{customer_id}")["customer"]
+    if node is None:
+        return None
+    address = node.get("defaultEmailAddress") or {}
+    return Contact(address.get("emailAddress"), node.get("locale"), _NEWS.get(str(address.get("marketingState"))))
+
+
 def by_email(admin: Admin, email: str) -> Found | None:
     """Raises what `Admin.call` raises."""
     return _found(admin.call("customer_identify", identifier={"emailAddress": email})["customerByIdentifier"])

@@ -10,7 +10,7 @@ from core.events import record
 from loyalty import programs
 from loyalty.models import Member
 from shops.queries import all_shop_ids, installed_shop_ids
-from tiers import perks_drift, recalculation
+from tiers import ending, perks_drift, recalculation
 from tiers.operations import review
 from tiers.spend import Key
 
@@ -44,3 +44,8 @@ def recalculate() -> None:
 def reconcile_perks() -> None:
     """Put right what was changed by hand in the shops."""
     perks_drift.reconcile_all(database(), installed_shop_ids(database()))
+
+
+def find_ending() -> None:
+    """Note whose tier is about to end."""
+    ending.find(database())

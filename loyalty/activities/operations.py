@@ -30,7 +30,9 @@ from loyalty.programs import Programs, Version
 from loyalty.rules import Move
 
 ONCE = "once"
-CHANNELS = ("newsletter", "sms")
+# `mails` are the program's own, such as that points expire: a member gets them until they say otherwise.
+MAILS = "mails"
+CHANNELS = ("newsletter", "sms", MAILS)
 LONGEST_ANSWER = 500
 LONGEST_FACT = 255  # as an Idempotency-Key, which may stand in
 MOST_DATA = 4096  # bytes

@@ -93,7 +93,7 @@ _SAY: dict[str, Callable[[Event, Mapping[str, str]], Signal | None]] = {
     "points.posted": _earned,
     "tier.changed": _tier,
     "reward.redeemed": _redeemed,
-    "referral.converted": _referred,
+    "referral.rewarded": _referred,
     "points.expiring": _expiring,
     "member.at_risk": _at_risk,
 }

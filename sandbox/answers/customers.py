@@ -70,6 +70,8 @@ class Customers(StoreCredit, Metafields):
             return {"customer": None, "userErrors": [user_error(["email"], "Email has already been taken")]}
         if input.get("phone"):
             made = self.world.update_customer(self.domain, made.id, {"phone": input["phone"]})
+        if consent := input.get("emailMarketingConsent"):
+            made = self.world.update_customer(self.domain, made.id, {"marketing": consent["marketingState"].lower()})
         return {"customer": self.customer_node(made), "userErrors": []}
 
     def customers(
@@ -94,7 +96,7 @@ class Customers(StoreCredit, Metafields):
         def mine() -> list[Order]:
             return self.world.orders_of(self.domain, customer.id)
 
-        address = {"emailAddress": customer.email, "marketingState": "NOT_SUBSCRIBED"}
+        address = {"emailAddress": customer.email, "marketingState": customer.marketing.upper()}
         return {
             "__typename": "Customer",
             "id": gid("Customer", customer.id),

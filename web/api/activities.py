@@ -220,7 +220,7 @@ def answer_question(call: Call, member_id: int, rule: str, body: NewAnswer) -> A
 
 @endpoint("PUT", "/members/<id:member_id>/consents/<key:channel>", problems=_REFUSALS)
 def set_consent(call: Call, member_id: int, channel: str, body: NewConsent) -> Consented:
-    """Keep that a member may, or may no longer, be written to: `newsletter` or `sms`.
+    """Keep that a member may, or may no longer, be written to: `newsletter`, `sms`, or `mails`, the program's own.
 
     The first time it is given earns; withdrawing takes nothing back.
     """

@@ -16,6 +16,7 @@ from web.merchant import (
     downloads,
     errors,
     home,
+    mailing,
     members,
     messages,
     moving,
@@ -32,7 +33,7 @@ from web.merchant import (
 # Importing an area declares its pages.
 AREAS = (
     home, setup, members, profile, program, wallet, messages, certificates, referring, staff, moving, deliveries,
-    settings, arrival, downloads,
+    settings, mailing, arrival, downloads,
 )  # fmt: skip
 
 access.guard(desk.merchant)

@@ -20,7 +20,9 @@ from web.merchant.desk import Desk
 
 PAGE = 40
 # Told by the posting, the tier or the reward itself, or of no meaning to people.
-SILENT = frozenset({"points.posted", "tier.changed", "points.expiring", "reward.redeemed", "reward.given_back"})
+SILENT = frozenset(
+    {"points.posted", "tier.changed", "tier.ending", "points.expiring", "reward.redeemed", "reward.given_back"}
+)
 
 
 class Moment(NamedTuple):

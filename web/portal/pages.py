@@ -9,7 +9,9 @@ from flask import Response, abort, g, redirect, render_template, request
 from core import clock, i18n
 from core.errors import RapportError
 from loyalty.activities import queries as activities
+from loyalty.activities.operations import MAILS
 from loyalty.rewards.models import MemberReward
+from shops import mailings
 from wallet_passes import content
 from wallet_passes.designs.addresses import address as picture
 from web import storefronts
@@ -75,11 +77,13 @@ def preferences(**more: Any) -> str:
         given = {row.channel: row.given for row in activities.consents(session, visit.shop.id, member.id)}
         kinds = {rule.kind for rule in visit.program.activities}
         channels = [one for one in ("newsletter", "sms") if one in kinds or one in given]
+        # The program's own mails come until a member says otherwise.
+        own = [(MAILS, given.get(MAILS, True))] if mailings.of(visit.shop.settings).since else []
         shown = {
             "birthday": told,
             "months": months(),
             "years": range(clock.now().year, clock.now().year - 110, -1),
-            "consents": [(one, given.get(one, False)) for one in channels],
+            "consents": own + [(one, given.get(one, False)) for one in channels],
             "points": member.available,
             "email": member.email,
         }

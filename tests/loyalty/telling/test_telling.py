@@ -221,7 +221,7 @@ def test_every_signal_has_a_trigger_that_fits_it() -> None:
         ("points.posted", {"kind": "bonus", "points": 5, "rule": "review"}),
         ("tier.changed", {"tier": "advocate", "before": "insider", "rose": True}),
         ("reward.redeemed", {"reward": "5-off", "points": 500}),
-        ("referral.converted", {"via": "link"}),
+        ("referral.rewarded", {"via": "link"}),
         ("points.expiring", {"points": 10, "expires_at": at.isoformat(), "days": 30}),
         ("member.at_risk", {"days": 90}),
     ]

@@ -44,6 +44,7 @@ EVENTS = {
     "merchant.revoke_key": "api_key.revoked",
     "merchant.set_at_risk": "at_risk.days_set",
     "merchant.connect": "flow.connected",
+    "merchant.switch_mails": "mails.switched",
     "merchant.decide_past": "shop.past_kept",
     "merchant.invite": "staff.invited",
     "merchant.invite_again": "staff.invited",
@@ -65,7 +66,8 @@ LEAVE_NONE = {
     "merchant.check_import", "merchant.create_message", "merchant.change_message", "merchant.delete_message",
     "merchant.preview_message", "merchant.save_program", "merchant.preview_program", "merchant.discard_program",
     "merchant.save_design", "merchant.preview_design", "merchant.add_picture", "merchant.restore_design",
-    "merchant.next_step", "merchant.preview_step", "staff.enter", "staff.sign_out", "staff.choose_place",
+    "merchant.next_step", "merchant.preview_step", "merchant.test_mail", "staff.enter", "staff.sign_out",
+    "staff.choose_place",
 }  # fmt: skip
 
 
