@@ -61,7 +61,10 @@ class Location(Base):
 
 
 class StaffTry(Base):
-    """Failed tries to sign in, by who tried: `device:…`, `network:…` or `shop`. Keyed hashes, nothing of a person."""
+    """Failed tries to sign in, by who tried: `device:…`, `devices:<day>`, `network:…` or `shop`.
+
+    Keyed hashes, nothing of a person.
+    """
 
     __tablename__ = "staff_tries"
 

@@ -24,7 +24,8 @@ EFFECT = "mail.staff_invitation"
 INVITATION_LIVES = 7 * 24 * 3600  # seconds
 LONGEST_NAME = 60
 MOST_STAFF, MOST_LOCATIONS = 500, 200
-WHOLE_SHOP = "shop"
+# Subjects of tries that a right PIN says nothing about: all unknown devices, and the counter's own by the day.
+WHOLE_SHOP, DEVICES = "shop", "devices:"
 
 
 class WrongPin(RapportError):
@@ -160,7 +161,7 @@ def _locked(session: Session, shop_id: int, staff_id: int, gone: RapportError | 
 def sign_in(session: Session, shop_id: int, pin: str) -> Staff:
     """Who has this PIN. Raises WrongPin, also for somebody who is locked out.
 
-    The caller counts what fails (`failed`) in a transaction of its own, and asks `check_tries` before.
+    The caller counts the try before (`count_try`), in a transaction of its own.
     """
     digits = "".join(pin.split())
     person = session.scalar(sa.select(Staff).where(Staff.shop_id == shop_id, Staff.pin.in_(_pins(shop_id, digits))))
@@ -170,41 +171,52 @@ def sign_in(session: Session, shop_id: int, pin: str) -> Staff:
     return person
 
 
-def check_tries(session: Session, shop_id: int, subjects: list[str]) -> None:
-    """Raises TooMany (`too_many_tries`) for whoever has tried wrong PINs too often."""
+def count_try(session: Session, shop_id: int, subjects: list[str]) -> None:
+    """Count a PIN as wrong against each of these before it is looked at, so that no two guesses share one count.
+
+    Raises TooMany (`too_many_tries`) for whoever has tried wrong ones too often.
+    """
     now = clock.now()
-    rows = session.scalars(sa.select(StaffTry).where(StaffTry.shop_id == shop_id, StaffTry.subject.in_(subjects)))
-    waits = (rules.wait_until(row.failed, row.last_at, whole_shop=row.subject == WHOLE_SHOP) for row in rows)
+    mine = StaffTry.shop_id == shop_id, StaffTry.subject.in_(subjects)
+    rows = session.scalars(sa.select(StaffTry).where(*mine).order_by(StaffTry.subject).with_for_update()).all()
+    waits = (rules.wait_until(row.failed, row.last_at, _free(row.subject)) for row in rows)
     until = max((wait for wait in waits if wait and wait > now), default=None)
     if until:
-        seconds = int((until - now).total_seconds()) + 1
-        text = ngettext(
-            "Too many wrong PINs. Try again in %(num)s minute.", "Too many wrong PINs. Try again in %(num)s minutes.",
-            -(-seconds // 60),
-        )  # fmt: skip
-        if seconds < 60:
-            text = ngettext(
-                "Too many wrong PINs. Try again in %(num)s second.",
-                "Too many wrong PINs. Try again in %(num)s seconds.", seconds,
-            )  # fmt: skip
-        raise TooMany(text, code="too_many_tries", retry_after=seconds)
-
-
-def failed(session: Session, shop_id: int, subjects: list[str]) -> None:
-    """Count a wrong PIN against each of these."""
-    now = clock.now()
-    old = now - rules.FORGOTTEN_AFTER
+        raise _too_many(int((until - now).total_seconds()) + 1)
     for subject in sorted(subjects):
         row = insert(StaffTry).values(shop_id=shop_id, subject=subject, failed=1, last_at=now)
-        again = sa.case((StaffTry.last_at < old, 1), else_=StaffTry.failed + 1)
+        again = sa.case((StaffTry.last_at < now - rules.FORGOTTEN_AFTER, 1), else_=StaffTry.failed + 1)
         kept = row.on_conflict_do_update(index_elements=["shop_id", "subject"], set_={"failed": again, "last_at": now})
         session.execute(kept)
 
 
+def _free(subject: str) -> int:
+    if subject == WHOLE_SHOP:
+        return rules.SHOP_FREE_TRIES
+    return rules.DEVICES_FREE_TRIES if subject.startswith(DEVICES) else rules.FREE_TRIES
+
+
+def _too_many(seconds: int) -> TooMany:
+    text = ngettext(
+        "Too many wrong PINs. Try again in %(num)s minute.", "Too many wrong PINs. Try again in %(num)s minutes.",
+        -(-seconds // 60),
+    )  # fmt: skip
+    if seconds < 60:
+        text = ngettext(
+            "Too many wrong PINs. Try again in %(num)s second.",
+            "Too many wrong PINs. Try again in %(num)s seconds.", seconds,
+        )  # fmt: skip
+    return TooMany(text, code="too_many_tries", retry_after=seconds)
+
+
 def succeeded(session: Session, shop_id: int, subjects: list[str]) -> None:
-    """Forget the wrong PINs of these, but for the whole shop's, which one right PIN says nothing about."""
-    mine = [subject for subject in subjects if subject != WHOLE_SHOP]
-    session.execute(sa.delete(StaffTry).where(StaffTry.shop_id == shop_id, StaffTry.subject.in_(mine)))
+    """The PIN was right: forget who tried, and take back this try from counts that more than they share."""
+    shared = [subject for subject in subjects if subject == WHOLE_SHOP or subject.startswith(DEVICES)]
+    own = [subject for subject in subjects if subject not in shared]
+    of_shop = StaffTry.shop_id == shop_id
+    session.execute(sa.delete(StaffTry).where(of_shop, StaffTry.subject.in_(own)))
+    counted = sa.update(StaffTry).where(of_shop, StaffTry.subject.in_(shared), StaffTry.failed > 0)
+    session.execute(counted.values(failed=StaffTry.failed - 1))
 
 
 def prune_tries(session: Session, shop_id: int) -> None:

@@ -14,12 +14,14 @@ WAITS = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), tim
 # All of a shop's unknown devices together: a net of machines gets no more guesses than one, and the counter's own
 # devices, which are counted apart, still open.
 SHOP_FREE_TRIES = 40
+# All of the counter's own devices within a day: whoever has a PIN can't guess others' by signing in between.
+DEVICES_FREE_TRIES = 200
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
-def wait_until(failed: int, last_at: datetime, *, whole_shop: bool = False) -> datetime | None:
-    """Until when who has failed so often has to wait; None: not at all."""
-    over = failed - (SHOP_FREE_TRIES if whole_shop else FREE_TRIES)
+def wait_until(failed: int, last_at: datetime, free: int = FREE_TRIES) -> datetime | None:
+    """Until when who has failed so often has to wait, with so many tries `free`; None: not at all."""
+    over = failed - free
     if over <= 0:
         return None
     return last_at + WAITS[min(over, len(WAITS)) - 1]

@@ -12,14 +12,14 @@ from flask import Response, g, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy.orm import Session
 
-from core import crypto
+from core import clock, crypto
 from core.config import settings
 from core.db import open_shops
 from core.errors import RapportError
 from core.i18n import _
 from shops.models import Shop
 from shops.staff.models import Location, Staff
-from shops.staff.operations import WHOLE_SHOP
+from shops.staff.operations import DEVICES, WHOLE_SHOP
 
 COOKIE, DEVICE = "rapport_staff", "rapport_counter"
 LIVES = 14 * 3600  # seconds
@@ -96,9 +96,9 @@ def remember_device(response: Response, shop_id: int) -> None:
 
 
 def subjects(shop_id: int) -> list[str]:
-    """Against whom a wrong PIN counts: a known device alone, else the network and all unknown devices of the shop."""
+    """Against whom a wrong PIN counts: a known device and all of those in a day, else the network and all others."""
     if device := _device(shop_id):
-        return [f"device:{crypto.blind_index(device)}"]
+        return [f"device:{crypto.blind_index(device)}", f"{DEVICES}{clock.now().date()}"]
     return [f"network:{crypto.blind_index(request.remote_addr or '')}", WHOLE_SHOP]
 
 

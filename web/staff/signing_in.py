@@ -81,16 +81,11 @@ def _checked(shop_id: int, pin: str) -> Any:
     """Raises WrongPin, TooMany."""
     subjects = sessions.subjects(shop_id)
     with database().transaction(shop_id) as session:
-        operations.check_tries(session, shop_id, subjects)
-    try:
-        with database().transaction(shop_id) as session:
-            person = operations.sign_in(session, shop_id, pin)
-            operations.succeeded(session, shop_id, subjects)
-            return person
-    except operations.WrongPin:
-        with database().transaction(shop_id) as session:
-            operations.failed(session, shop_id, subjects)
-        raise
+        operations.count_try(session, shop_id, subjects)
+    with database().transaction(shop_id) as session:
+        person = operations.sign_in(session, shop_id, pin)
+        operations.succeeded(session, shop_id, subjects)
+        return person
 
 
 def sign_out() -> Any:

@@ -1,6 +1,7 @@
 """PINs, invitations, locks and waits of the people at the counter."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -54,8 +55,8 @@ def test_waits_grow_and_end() -> None:
     assert [wait - NOW for wait in waits[1:] if wait] == [
         timedelta(seconds=30), 2 * MINUTE, 10 * MINUTE, 60 * MINUTE, 60 * MINUTE, 60 * MINUTE,
     ]  # fmt: skip
-    assert rules.wait_until(40, NOW, whole_shop=True) is None
-    assert rules.wait_until(41, NOW, whole_shop=True) == NOW + timedelta(seconds=30)
+    assert rules.wait_until(40, NOW, 40) is None
+    assert rules.wait_until(41, NOW, 40) == NOW + timedelta(seconds=30)
 
 
 def test_whoever_is_invited_joins_once_and_signs_in_by_pin(store: Store) -> None:
@@ -116,20 +117,49 @@ def test_wrong_pins_make_one_wait_and_a_right_one_forgets_them(store: Store) -> 
     subjects = ["network:x", operations.WHOLE_SHOP]
     for _ in range(5):
         with database().transaction(store.shop_id) as session:
-            operations.check_tries(session, store.shop_id, subjects)
-            operations.failed(session, store.shop_id, subjects)
+            operations.count_try(session, store.shop_id, subjects)
+    with database().transaction(store.shop_id) as session, pytest.raises(TooMany) as waits:
+        operations.count_try(session, store.shop_id, subjects)
+    assert waits.value.retry_after == 31
     with database().transaction(store.shop_id) as session:
-        with pytest.raises(TooMany) as waits:
-            operations.check_tries(session, store.shop_id, subjects)
-        assert waits.value.retry_after == 31
         # A device of the counter's own is counted apart.
-        operations.check_tries(session, store.shop_id, ["device:y"])
+        operations.count_try(session, store.shop_id, ["device:y"])
     with clock.fixed_at(NOW + MINUTE), database().transaction(store.shop_id) as session:
-        operations.check_tries(session, store.shop_id, subjects)
+        operations.count_try(session, store.shop_id, subjects)
         operations.succeeded(session, store.shop_id, subjects)
-        operations.failed(session, store.shop_id, subjects)
-    with clock.fixed_at(NOW + MINUTE), database().transaction(store.shop_id) as session:
-        operations.check_tries(session, store.shop_id, ["network:x"])
+        operations.count_try(session, store.shop_id, ["network:x"])
+
+
+def test_a_right_pin_between_them_does_not_hide_wrong_ones(store: Store) -> None:
+    subjects = ["device:y", f"{operations.DEVICES}2026-12-01"]
+
+    def guesses() -> int:
+        with database().transaction(store.shop_id) as session:
+            for guess in range(1000):
+                try:
+                    operations.count_try(session, store.shop_id, subjects)
+                except TooMany:
+                    return guess
+                if guess % 4 == 3:
+                    operations.succeeded(session, store.shop_id, subjects)
+        return 1000
+
+    # Three of four were wrong.
+    assert 200 < guesses() < 300
+
+
+def test_guesses_made_at_once_are_counted_one_after_another(store: Store) -> None:
+    def guess(_: int) -> bool:
+        try:
+            with database().transaction(store.shop_id) as session:
+                operations.count_try(session, store.shop_id, ["device:z"])
+        except TooMany:
+            return False
+        return True
+
+    assert guess(0)
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(guess, range(16))) == 4
 
 
 def test_locations_have_names_of_their_own(store: Store) -> None:
