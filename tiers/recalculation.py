@@ -147,16 +147,16 @@ def restart(session: Session, shop_id: int, now: datetime) -> None:
     """Have the members measured anew against the version in force, though that was done before."""
     version = published.load(session, [shop_id]).in_force(shop_id, now)
     session.execute(sa.delete(_TABLE).where(_TABLE.c.shop_id == shop_id, _TABLE.c.program_version == version.number))
-    _begin(session, shop_id, version, version, now).cursor = 0
+    _begin(session, shop_id, [version], now).cursor = 0
 
 
 def advance(session: Session, shop_id: int, now: datetime) -> Recalculation:
     """Measure the next range of members against the ladder in force and move those it puts elsewhere."""
     programs = published.load(session, [shop_id])
-    version, before = programs.in_force(shop_id, now), _measured_before(session, programs, shop_id)
-    row = _locked(session, shop_id, version.number) or _begin(session, shop_id, before, version, now)
+    held = _held_since(programs, shop_id, _measured_before(session, programs, shop_id), now)
+    row = _locked(session, shop_id, held[-1].number) or _begin(session, shop_id, held, now)
     if row.finished_at is None:
-        _measure(session, row, programs, before, version, now)
+        _measure(session, row, programs, held, now)
     session.flush()
     return row
 
@@ -170,6 +170,13 @@ def _measured_before(session: Session, programs: Programs, shop_id: int) -> Vers
     return programs.of(shop_id)[0] if number is None else programs.numbered(shop_id, number)
 
 
+def _held_since(programs: Programs, shop_id: int, before: Version, now: datetime) -> list[Version]:
+    """What has been in force since all were last measured, with both ends: an order in between moved its member."""
+    version = programs.in_force(shop_id, now)
+    since = [held for held in programs.of(shop_id) if before.effective_from <= held.effective_from <= now]
+    return [*(held for held in since if held is not version), version]
+
+
 def _locked(session: Session, shop_id: int, number: int) -> Recalculation | None:
     this = sa.select(Recalculation).where(Recalculation.shop_id == shop_id, Recalculation.program_version == number)
     return session.scalar(this.with_for_update().execution_options(populate_existing=True))
@@ -181,11 +188,12 @@ def _drop_unfinished(session: Session, shop_id: int) -> bool:
     return bool(session.execute(unfinished.returning(_TABLE.c.program_version)).fetchall())
 
 
-def _begin(session: Session, shop_id: int, before: Version, version: Version, now: datetime) -> Recalculation:
-    """Its row, locked, whoever began it. A ladder that is the same puts nobody elsewhere and is done at once."""
+def _begin(session: Session, shop_id: int, held: Sequence[Version], now: datetime) -> Recalculation:
+    """Its row, locked, whoever began it. A ladder that was the same all along puts nobody elsewhere: done at once."""
+    version = held[-1]
     interrupted = _drop_unfinished(session, shop_id)
     total = session.scalar(sa.select(sa.func.count()).select_from(Member).where(*_living(shop_id))) or 0
-    cursor = _END if _same(before, version) and not interrupted else 0
+    cursor = _END if all(_same(other, version) for other in held) and not interrupted else 0
     row = postgresql.insert(_TABLE).values(
         shop_id=shop_id, program_version=version.number, total=total, cursor=cursor, started_at=now
     )
@@ -203,21 +211,21 @@ def _essence(ladder: Ladder) -> tuple[Any, ...]:
     return rungs, ladder.measure, ladder.one_step
 
 
-def _changed_perks(before: Version, after: Version) -> frozenset[str]:
-    """Tiers whose perks are others than before: their members' tags and metafields change though they don't move."""
-    old = {rung.key: rung.perks for rung in ladder_of(before).rungs}
-    return frozenset(rung.key for rung in ladder_of(after).rungs if old.get(rung.key) != rung.perks)
+def _changed_perks(held: Sequence[Version]) -> frozenset[str]:
+    """Tiers whose perks were others before: their members' tags and metafields change though they don't move."""
+    olds = [{rung.key: rung.perks for rung in ladder_of(version).rungs} for version in held]
+    return frozenset(
+        rung.key for rung in ladder_of(held[-1]).rungs if any(old.get(rung.key) != rung.perks for old in olds)
+    )
 
 
-def _measure(
-    session: Session, row: Recalculation, programs: Programs, before: Version, version: Version, now: datetime
-) -> None:
-    found = move_range(session, row.shop_id, ladder_of(version), now, row.cursor, BATCH)
+def _measure(session: Session, row: Recalculation, programs: Programs, held: Sequence[Version], now: datetime) -> None:
+    found = move_range(session, row.shop_id, ladder_of(held[-1]), now, row.cursor, BATCH)
     if found is None:
         _finish(session, row, now)
         return
     record(session, move(session, row.shop_id, found.moved, programs, now))
-    if changed := _changed_perks(before, version):
+    if changed := _changed_perks(held):
         _renew_perks(session, row.shop_id, changed, row.cursor, found.last)
     row.done, row.moved, row.cursor = row.done + found.members, row.moved + len(found.moved), found.last
 
