@@ -18,7 +18,10 @@ function suit(root) {
   pixel.fillStyle = getComputedStyle(root).color;
   pixel.fillRect(0, 0, 1, 1);
   const [red, green, blue] = pixel.getImageData(0, 0, 1, 1).data;
+  root.removeAttribute("data-suited"); // nothing fades from one ground to the other
   root.classList.toggle("dark", 0.299 * red + 0.587 * green + 0.114 * blue > 150);
+  root.getBoundingClientRect();
+  requestAnimationFrame(() => { root.dataset.suited = ""; });
 }
 
 function numberOf(root) {
