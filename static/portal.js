@@ -5,11 +5,13 @@
 import { notice } from "./faces.js";
 
 const COUNTING = 160; // ms
-const LOOKS = [1000, 1500, 2500, 4000, 8000, 15000]; // ms between looks at what is being made
+const LOOKS = [1000, 1500, 2500, 4000, 8000, 15000]; // ms between looks at what is being made; the last goes on
+const MOST_LOOKS = 40;
 
 const place = () => document.querySelector("[data-portal]");
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 let looked = 0;
+let next = 0;
 
 // A theme says nowhere whether its ground is dark, but the colour of its text does: ours is inherited from it.
 function suit(root) {
@@ -139,14 +141,15 @@ document.addEventListener("click", (event) => {
 });
 
 function watch() {
-  if (!document.querySelector("[data-waiting]") || looked >= LOOKS.length) return;
-  setTimeout(async () => {
+  clearTimeout(next); // one look after another, whoever asks for it
+  if (!document.querySelector("[data-waiting]") || looked >= MOST_LOOKS) return;
+  next = setTimeout(async () => {
     try {
       const answer = await fetch(location.href, { credentials: "same-origin" });
       if (answer.ok && !place()?.contains(document.activeElement?.closest("form"))) show(await answer.text(), "", { keep: true });
     } catch { /* looked for again */ }
     watch();
-  }, LOOKS[looked++]);
+  }, LOOKS[Math.min(looked++, LOOKS.length - 1)]);
 }
 
 suit(place());
